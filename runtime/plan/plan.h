@@ -97,9 +97,18 @@ enum hold_role {
 
 const char *hold_role_name(enum hold_role role);
 bool hold_role_is_layered(enum hold_role role);
+bool hold_role_is_vision(enum hold_role role); /* the tower and its merger */
+/* How often a checkpoint of this record has the role: its layer or block count, 1, or 0 when it is not there (biases, a
+ * tied lm_head, the tower of a text-only model). */
+uint32_t hold_role_count(const struct hold_record *record, enum hold_role role);
+/* Writes the stored shape, unused axes 1, and returns the number of axes (1..HOLD_PLAN_MAX_DIMS). The record must be checked. */
+uint32_t hold_role_shape(const struct hold_record *record, enum hold_role role, uint64_t ret_dims[HOLD_PLAN_MAX_DIMS]);
+/* Every count within its range, every pair of fields that must agree does. Fails with FORMAT and names the field. */
+HOLD_MUST int hold_record_check(const struct hold_record *record, struct hold_err *err);
 
 /* dtypes a checkpoint may carry for a tensor that is used; values are stored. */
 enum hold_plan_dtype { HOLD_PLAN_BF16 = 1, HOLD_PLAN_F32 = 2, HOLD_PLAN_F16 = 3 };
+uint32_t hold_plan_dtype_bytes(uint32_t dtype); /* 2, 4, or 0 for a number that is no dtype */
 
 struct hold_plan_tensor {
     uint32_t role, layer; /* layer is 0 for roles without layers */
@@ -141,8 +150,9 @@ struct hold_plan {
 
 /* Appends the block to out (empty, maximum at least HOLD_PLAN_MAX_BYTES for large models). */
 HOLD_MUST int hold_plan_write(const struct hold_plan_parts *parts, struct hold_buf *out, struct hold_err *err);
-/* Checks magic, version, size, every offset, count, name, role and dtype, and that tensors lie inside their files.
- * bytes must be 16-byte aligned (a mapping is) and outlive ret_plan. Fails with FORMAT and names the field. */
+/* Checks magic, version, size, every offset, count, name, role and dtype, the record (hold_record_check), that each role the
+ * record needs is there with its shape, none twice, none more, and that tensors lie inside their files. The token table
+ * is handed on unread (hold_tok_open checks it). bytes must be 16-byte aligned (a mapping is) and outlive ret_plan. Fails with FORMAT and names the field. */
 HOLD_MUST int hold_plan_open(const void *bytes, size_t n, struct hold_plan *ret_plan, struct hold_err *err);
 struct hold_plan_file hold_plan_file_at(const struct hold_plan *plan, size_t index);
 /* The tensor of a role and layer, or NULL. */
