@@ -27,5 +27,5 @@ if ! { apt update && (cd "$work" && apt source --download-only cjson) && (cd "$w
 fi
 mkdir -p "$third/cjson"
 cp "$work/src/cJSON.h" "$third/cjson/"
-cp "$work/src/cJSON.c" "$third/cjson/"
+cp "$work/src/cJSON.c" "$work/src/LICENSE" "$third/cjson/"
 rm -rf "$work"
