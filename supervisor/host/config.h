@@ -1,0 +1,118 @@
+/* config.h - process 1's option table and its checked configuration. Floor: host.
+ *
+ * Flat options come from the table (flag, variable, JSON key); `servers.NAME` objects from the file only. Defaults differ
+ * between `holdfast -- CMD` and `holdfast run` where DESIGN 5 says so; hold_config_load applies that before the sources. */
+#ifndef HOLD_HOST_CONFIG_H
+#define HOLD_HOST_CONFIG_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/opt.h"
+#include "supervisor/policy/ladder.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct cJSON;
+
+enum hold_mode { HOLD_MODE_EXEC, HOLD_MODE_RUN, HOLD_MODE_TOOL }; /* holdfast -- CMD; holdfast run; any other sub-command */
+enum hold_restart_policy { HOLD_RESTART_NEVER, HOLD_RESTART_ON_FAILURE, HOLD_RESTART_ALWAYS };
+enum hold_on_fatal { HOLD_ON_FATAL_EXIT, HOLD_ON_FATAL_HOLD };
+enum hold_output_mode { HOLD_OUTPUT_DROP, HOLD_OUTPUT_BLOCK, HOLD_OUTPUT_DIRECT };
+enum hold_signal_to { HOLD_SIGNAL_TO_CHILD, HOLD_SIGNAL_TO_GROUP };
+
+#define HOLD_CONFIG_SERVERS 4
+#define HOLD_CONFIG_WORDS 64
+
+/* One check of a server: an address in probe_io.h's form, NULL when there is none. */
+struct hold_health_config {
+    const char *ready, *live; /* live NULL: the ready check is not used for liveness either */
+    uint64_t initial_delay_ms, period_ms, timeout_ms;
+    uint64_t failures, live_failures, successes;
+    uint64_t backoff_first_ms, backoff_max_ms; /* between failed startup questions */
+};
+
+struct hold_server_config {
+    const char *name;                       /* "front", "engine", "server" */
+    const char *command[HOLD_CONFIG_WORDS]; /* NULL after the last; empty for the built-in members */
+    size_t n_command;
+    const char *args[HOLD_CONFIG_WORDS];    /* servers.NAME.args: added to a built-in member's command */
+    size_t n_args;
+    const char *env[HOLD_CONFIG_WORDS];     /* "NAME=value", wins over what is passed on */
+    size_t n_env;
+    const char *profile;                    /* sandbox profile; NULL: by member */
+    struct hold_strs grants;                /* "r:/path", "rw:/path", "x:/path", "dev:/path" */
+    bool needs_weights;
+    bool is_ours;                           /* speaks the control pair, passes exit.def statuses */
+    struct hold_health_config health;
+    const char *warmup;                     /* a request to send once before READY; NULL: none */
+    struct hold_ladder ladder;
+    uint64_t watchdog_ms;                   /* 0: none is asked for */
+};
+
+struct hold_config {
+    enum hold_mode mode;
+    /* table */
+    const char *state_dir, *log_level, *termination_log;
+    int log_format;            /* auto json text */
+    const char *status_listen; /* "" : no port */
+    const char *listen;        /* "" : the server's own */
+    int restart;               /* enum hold_restart_policy */
+    uint64_t restart_delay_ms, restart_cap_ms, restart_jitter_pct, healthy_reset_ms;
+    uint64_t restart_budget, restart_window_ms;
+    uint64_t no_progress_ms, start_backstop_ms, warm_timeout_ms, watchdog_ms;
+    uint64_t grace_ms, prestop_delay_ms, sweep_wait_ms, kill_wait_ms;
+    int signal_to;             /* enum hold_signal_to */
+    struct hold_strs signal_map; /* "TERM=INT", "USR1=none" */
+    int on_fatal;              /* enum hold_on_fatal */
+    int output;                /* enum hold_output_mode */
+    struct hold_health_config health; /* for `-- CMD`, and what servers.NAME.health starts from */
+    const char *warmup;
+    int sandbox;               /* enum hold_sandbox_level */
+    const char *profile;
+    struct hold_strs grants, env_keep, bind_ports, connect_ports;
+    const char *run_as;        /* "UID:GID" or "" */
+    bool preflight;            /* whether the PREFLIGHT job runs */
+    const char *model_dir, *model_source, *model_manifest, *model_digest, *served_name;
+    struct hold_strs needs, packages;
+    uint64_t need_timeout_ms, heal_budget;
+    uint64_t fetch_tries, fetch_backoff_ms, fetch_backoff_max_ms, fetch_stall_ms, fetch_deadline_ms;
+    bool deep_verify;
+    int device;                /* auto cpu cuda */
+    int dtype;                 /* auto f32 bf16 int8 */
+    uint64_t n_ctx, n_threads;
+    const char *hf_token;      /* secret: passed to the fetch job only */
+    /* after the table */
+    struct hold_server_config servers[HOLD_CONFIG_SERVERS];
+    size_t n_servers;
+    bool listen_is_set, status_listen_is_set, termination_log_is_set;
+};
+
+extern const struct hold_opt hold_config_rows[];
+extern const size_t hold_n_config_rows;
+
+/* Everything that the configuration's strings live in; the caller's, zeroed, released after the config. */
+struct hold_config_store {
+    struct hold_buf text;
+    struct cJSON *root;
+    enum hold_opt_source *sources;
+    char *file; /* path of the file read, or NULL */
+};
+
+/* argv: argv[0] is skipped; for RUN and TOOL the sub-command's name stands there. environment as environ. Reads the file
+ * named by --config or HOLDFAST_CONFIG (missing: an error) or SYSCONFDIR/holdfast/holdfast.json (missing: fine), then the
+ * table, then the servers, then the checks across values. All mistakes are in err and, one a line, in mistakes. For EXEC
+ * the words after "--" are the command; none is a mistake. ret_words: words that are no options (TOOL). */
+HOLD_MUST int hold_config_load(enum hold_mode mode, int argc, char *const *argv, const char *const *environment,
+                               struct hold_config *ret_config, struct hold_config_store *store, struct hold_strs *ret_words,
+                               struct hold_buf *mistakes, struct hold_err *err);
+void hold_config_store_release(struct hold_config_store *store);
+/* `holdfast config`: every effective value with its source. */
+void hold_config_dump(const struct hold_config *config, const struct hold_config_store *store, bool as_json, struct hold_buf *out);
+
+/* "TERM", "SIGTERM" or "15" to a number, "none" to 0; -1 when it is none. Real-time signals as numbers or "RTMIN+n". */
+int hold_signal_parse(const char *text);
+/* "TERM" for 15; "RTMIN+3"; "?" */
+const char *hold_signal_name(int sig);
+
+#endif

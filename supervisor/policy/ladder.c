@@ -1,0 +1,25 @@
+/* ladder.c - the rung of the next start. Floor: policy, pure. */
+#include "supervisor/policy/ladder.h"
+
+#include "base/list.h"
+
+#define HOLD_LADDER_TIGHT_PCT 90
+
+const struct hold_ladder hold_ladder_runtime = { .n = 0 };
+
+static uint32_t cut(const struct hold_ladder *ladder, uint64_t rung) {
+    return (uint32_t) HOLD_MIN(rung, (uint64_t) HOLD_MIN(ladder->n, (size_t) HOLD_LADDER_MAX));
+}
+
+uint32_t hold_ladder_next(const struct hold_ladder *ladder, uint32_t rung, bool out_of_memory) {
+    return cut(ladder, (uint64_t) rung + (out_of_memory ? 1 : 0));
+}
+
+uint32_t hold_ladder_from_record(const struct hold_ladder *ladder, uint32_t rung, uint64_t memory_bytes, uint64_t limit_bytes, bool was_open) {
+    bool tight = was_open && limit_bytes > 0 && memory_bytes > limit_bytes / 100 * HOLD_LADDER_TIGHT_PCT;
+    return hold_ladder_next(ladder, rung, tight);
+}
+
+const struct hold_rung *hold_ladder_at(const struct hold_ladder *ladder, uint32_t rung) {
+    return rung > 0 && rung <= ladder->n && rung <= HOLD_LADDER_MAX ? &ladder->rungs[rung - 1] : NULL;
+}
