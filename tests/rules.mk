@@ -12,6 +12,11 @@ $(BUILD)/tests/%: tests/%.c $(UNIT_LIB) $(BUILD)/.flags
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -pie -MMD -MP -MF $@.d $< $(UNIT_LIB) $(UNIT_LIB) \
 	    -lcmocka -lseccomp -lcap -lcurl -lcrypto -lmicrohttpd -ljpeg -lspng -lpthread -ldl -lm -o $@
 
+# The tiny deterministic model of the golden tests, written by its own program: C library only.
+$(BUILD)/tests/make-t: tests/helpers/make-t.c tests/helpers/t_model.h $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -pie $< -lm -o $@
+
 units: $(UNIT_TEST) ## build and run the unit and property tests
 	@sh tests/helpers/units.sh $(UNIT_TEST)
 .PHONY: units
