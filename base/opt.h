@@ -54,8 +54,10 @@ struct hold_opt_set {
     const struct hold_opt *rows;
     size_t n_rows;
     enum hold_opt_source *sources;
-    struct hold_buf *store; /* strings that live as long as the config (secret files, split lists); the caller owns it, never grown after load */
+    struct hold_buf *store; /* the copies that the config's strings point to; empty at first, maximum 64 KiB will do */
 };
+/* Frees the copies; every string of the config is dead afterwards. */
+void hold_opt_release(struct hold_opt_set *set);
 
 /* Defaults, then root (may be NULL), then environ, then argv into config (zeroed by the caller).
  *
