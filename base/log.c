@@ -116,26 +116,26 @@ static void put_value(struct line *line, const struct hold_log_field *f, bool is
     puts_line(line, number);
 }
 
-static void put_time(struct line *line, const char *format) {
+static void put_time(struct line *line) {
     struct timespec now;
     struct tm utc;
     char text[40], whole[56];
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
-    strftime(text, sizeof text, format, &utc);
-    snprintf(whole, sizeof whole, "%s.%03ld", text, now.tv_nsec / 1000000);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(whole, sizeof whole, "%s.%03ld", text + (settings.is_text ? 11 : 0), now.tv_nsec / 1000000);
     puts_line(line, whole);
 }
 
 static void put_head(struct line *line, enum hold_log_level level, enum hold_event ev) {
     if (settings.is_text) {
-        put_time(line, "%H:%M:%S");
+        put_time(line);
         char head[96];
         snprintf(head, sizeof head, " %-5s %s: %-10s", level_names[level], settings.name, hold_event_name(ev));
         puts_line(line, head);
     } else {
         puts_line(line, "{\"t\":\"");
-        put_time(line, "%Y-%m-%dT%H:%M:%S");
+        put_time(line);
         puts_line(line, "Z\",\"lvl\":\"");
         puts_line(line, level_names[level]);
         puts_line(line, "\",\"ev\":\"");

@@ -112,8 +112,9 @@ int hold_notify_recv(int fd, struct hold_notify *ret_message, struct hold_err *e
     m->n = 0;
     m->n_fds = 0;
     m->sender = 0;
-    m->text[0] = '\0';
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+    if (n < 0)
+        m->text[0] = '\0';
+    if (n < 0 && errno == EAGAIN)
         return 0;
     if (n < 0)
         return hold_fail(err, errno == ECONNRESET ? HOLD_E_MISSING : HOLD_E_IO, errno, "receive a message");
