@@ -70,22 +70,6 @@ int hold_pwrite_all(int fd, const void *bytes, size_t n, uint64_t offset, const 
     return 0;
 }
 
-bool hold_name_is_safe(const char *name) {
-    if (*name == '\0' || *name == '/' || strlen(name) >= PATH_MAX / 2)
-        return false;
-    for (const char *part = name;;) {
-        size_t n = strcspn(part, "/");
-        if (n == 0 || n > NAME_MAX - 32 || (n == 1 && part[0] == '.') || (n == 2 && part[0] == '.' && part[1] == '.'))
-            return false;
-        for (size_t i = 0; i < n; i++)
-            if ((unsigned char) part[i] < 0x20 || part[i] == 0x7f || part[i] == '\\')
-                return false;
-        if (part[n] == '\0')
-            return true;
-        part += n + 1;
-    }
-}
-
 /* openat2 keeps links from leaving the folder. A kernel or filter without it (ENOSYS, EPERM) gets a plain open that
  * follows no link in the last part. */
 static int open_beneath(int dir_fd, const char *name, int flags, mode_t mode) {

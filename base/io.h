@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/name.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,9 +18,6 @@ HOLD_MUST int hold_read_file(const char *path, struct hold_buf *out, struct hold
 /* All n bytes, going on after EINTR and short writes. */
 HOLD_MUST int hold_write_all(int fd, const void *bytes, size_t n, const char *what, struct hold_err *err);
 HOLD_MUST int hold_pwrite_all(int fd, const void *bytes, size_t n, uint64_t offset, const char *what, struct hold_err *err);
-/* True when name is a relative path that cannot leave its folder: no empty, "." or ".." part, no leading '/', no
- * control byte or backslash, valid length. Pure. */
-bool hold_name_is_safe(const char *name);
 /* Opens name below dir_fd; refuses names that escape, symbolic links that leave the folder, and anything but a regular file. */
 HOLD_MUST int hold_open_below(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd, struct hold_err *err);
 /* mkdir -p of the folders of a safe name below dir_fd. */

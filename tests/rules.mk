@@ -1,22 +1,76 @@
-# tests: every tests/unit/test_*.c is one cmocka program, linked against every folder but the mains.
+# tests: every tests/{unit,property,kernels}/*.c is one cmocka program, every tests/fuzz/fuzz_*.c one fuzz target; all are
+# linked against every folder but the mains.
 UNIT_LIB  := $(BUILD)/libhold-all.a
-UNIT_TEST := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c)) \
-             $(patsubst tests/property/%.c,$(BUILD)/tests/property/%,$(wildcard tests/property/prop_*.c)) \
-             $(patsubst tests/kernels/%.c,$(BUILD)/tests/kernels/%,$(wildcard tests/kernels/test_*.c))
+UNIT_LIBS := -lcmocka -lseccomp -lcap -lcurl -lcrypto -lmicrohttpd -ljpeg -lspng -lpthread -ldl -lm
+UNIT_TEST := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c tests/property/prop_*.c tests/kernels/test_*.c))
+FUZZ_TEST := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/fuzz_*.c))
+# Programs that stand in a story beside the product (fake server and the like); each has its own rule or this one.
+HELPERS   := $(patsubst tests/helpers/%.c,$(BUILD)/tests/%,$(wildcard tests/helpers/*.c))
 
 $(UNIT_LIB): $(BASE_OBJ) $(POLICY_OBJ) $(HOST_OBJ) $(filter-out %/main.o,$(JOB_OBJ)) $(RUNTIME_PARTS) $(KERNELS_OBJ) $(CJSON_OBJ)
 	$(call say,AR,$@)rm -f $@; $(AR) rcs $@ $^
 
-$(BUILD)/tests/%: tests/%.c $(UNIT_LIB) $(BUILD)/.flags
+$(UNIT_TEST): $(BUILD)/%: %.c $(UNIT_LIB) $(BUILD)/.flags
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -pie -MMD -MP -MF $@.d $< $(UNIT_LIB) $(UNIT_LIB) \
-	    -lcmocka -lseccomp -lcap -lcurl -lcrypto -lmicrohttpd -ljpeg -lspng -lpthread -ldl -lm -o $@
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -pie -MMD -MP -MF $@.d $< $(UNIT_LIB) $(UNIT_LIBS) -o $@
 
-# The tiny deterministic model of the golden tests, written by its own program: C library only.
-$(BUILD)/tests/make-t: tests/helpers/make-t.c tests/helpers/t_model.h $(BUILD)/.flags
+# Without a fuzzer a target reads its corpus through replay.c; VARIANT=fuzz builds it under libFuzzer.
+FUZZ_MAIN = $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer,tests/fuzz/replay.c)
+$(FUZZ_TEST): $(BUILD)/%: %.c tests/fuzz/replay.c $(UNIT_LIB) $(BUILD)/.flags
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -pie $< -lm -o $@
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-missing-prototypes $(LDFLAGS) -pie -MMD -MP -MF $@.d $< $(FUZZ_MAIN) $(UNIT_LIB) $(UNIT_LIBS) -o $@
 
-units: $(UNIT_TEST) ## build and run the unit and property tests
+# A helper is built from the C library alone unless its own rule says otherwise.
+$(HELPERS): $(BUILD)/tests/%: tests/helpers/%.c $(wildcard tests/helpers/*.h) $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(HELPER_LDFLAGS) $< -lm -o $@
+$(BUILD)/tests/make-t: HELPER_LDFLAGS := -pie
+HELPER_LDFLAGS ?= $(if $(STATIC),-static-pie,-pie)
+
+units: $(UNIT_TEST) ## build and run the unit, property and kernel tests
 	@sh tests/helpers/units.sh $(UNIT_TEST)
-.PHONY: units
+
+fuzz-programs: $(FUZZ_TEST)
+unit-programs: $(UNIT_TEST) $(FUZZ_TEST)
+test-programs: unit-programs $(HELPERS)
+
+check-programs: all test-programs
+	@$(MAKE) -s VARIANT=asan unit-programs
+
+check: all test-programs ## units, lint, fuzz corpora: no network, no root, no GPU
+	@bash tests/run.sh check
+
+test: ## everything that needs no GPU: check, sanitizers, stories, containers (installs what it needs)
+	@sh base/deps.sh test
+	@$(MAKE) --no-print-directory check-programs
+	@bash tests/run.sh test
+
+soak: ## the long runs: thousands of seeds, fuzzing
+	@sh base/deps.sh test
+	@$(MAKE) --no-print-directory check-programs
+	@bash tests/run.sh soak
+
+fuzz: ## every parser under libFuzzer for FUZZ_SECONDS (60) each
+	@sh tests/fuzz/fuzz.sh
+
+lint: ## the house rules, shellcheck, codespell, cppcheck
+	@python3 tests/lint/lint.py && python3 tests/lint/plant.py
+
+layers: ## includes go down only, as ARCHITECTURE.md says
+	@python3 tests/lint/lint.py layers
+
+bench: all test-programs ## paired measurements with the peers a user would pick
+	@sh base/deps.sh test
+	@bash tests/bench/run.sh
+
+# arm64: what needs no library of that architecture: base, policy and kernels with their tests (a main of our own, no cmocka).
+ARM64_OBJ  := $(BASE_OBJ) $(POLICY_OBJ) $(KERNELS_OBJ) $(call objects,runtime/plan) $(call objects,runtime/model) $(CJSON_OBJ)
+ARM64_TEST := $(patsubst %.c,$(BUILD)/tests/arm64/%,$(notdir $(wildcard tests/unit/test_base.c tests/unit/test_json.c tests/kernels/test_*.c)))
+$(BUILD)/libhold-arm64.a: $(ARM64_OBJ)
+	$(call say,AR,$@)rm -f $@; $(AR) rcs $@ $^
+$(BUILD)/tests/arm64/%: $(BUILD)/libhold-arm64.a
+	@mkdir -p $(@D)
+	$(call say,CC,$*)$(CC) $(CPPFLAGS) $(CFLAGS) -DHOLD_SMALL_CMOCKA $(wildcard tests/unit/$*.c tests/kernels/$*.c) $< -static -lpthread -lm -o $@
+arm64-programs: $(ARM64_TEST)
+
+.PHONY: units fuzz-programs unit-programs test-programs check-programs arm64-programs

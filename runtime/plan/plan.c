@@ -4,7 +4,7 @@
  * at a multiple of 16. Numbers are the machine's own: a plan never leaves the container that made it. */
 #include "runtime/plan/plan.h"
 
-#include "base/io.h"
+#include "base/name.h"
 #include "base/num.h"
 
 #include <math.h>

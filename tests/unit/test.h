@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef HOLD_SMALL_CMOCKA
+#include "tests/unit/small_cmocka.h"
+#else
 #include <cmocka.h>
+#endif
 
 #endif

@@ -1,0 +1,34 @@
+#!/bin/sh
+# deps.sh build|run|test: installs the Debian packages that the level needs and this machine lacks. As root it installs;
+# as another user it says what is missing and fails only then.
+set -eu
+build="gcc make pkg-config dpkg-dev ca-certificates libc6-dev libseccomp-dev libcap-dev libcurl4-openssl-dev libssl-dev libmicrohttpd-dev libjpeg62-turbo-dev libspng-dev"
+run="$build nginx-light curl python3"
+test="$run clang clang-tidy cppcheck g++ libcmocka-dev bats shellcheck codespell openssl strace jq util-linux procps iproute2 \
+    python3-venv tini dumb-init catatonit qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross busybox-static \
+    podman buildah crun debootstrap prometheus man-db"
+case ${1:-run} in
+build) want=$build ;;
+run) want=$run ;;
+test) want=$test ;;
+*) echo "deps.sh: build, run or test" >&2; exit 64 ;;
+esac
+missing=
+for p in $want; do
+    dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null | grep -qx installed || missing="$missing $p"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" -ne 0 ]; then
+    echo "holdfast: these Debian packages are missing:$missing" >&2
+    echo "holdfast: install them as root:  apt-get install -y --no-install-recommends$missing" >&2
+    exit 69
+fi
+echo "holdfast: installing$missing"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+if ! { apt-get -q update && apt-get -q install -y --no-install-recommends -o Dpkg::Options::=--force-confold $missing; } > "$log" 2>&1; then
+    tail -15 "$log" >&2
+    echo "holdfast: installing failed; it needs a reachable Debian mirror" >&2
+    exit 69
+fi
+rm -f "$log"

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# run.sh check|test|soak: runs the suites of a level, prints the seconds of each and ends with one line
+# 'N passed, N failed, N skipped'. A suite is a command whose TAP or closing line is counted.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+level=${1:-check}
+passed=0 failed=0 skipped=0
+reasons=()
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# suite NAME COMMAND...: counts 'ok', 'not ok' and '# skip' lines (TAP), shows what failed.
+suite() {
+    local name=$1 out="$work/out" begun status p f s
+    shift
+    begun=$(date +%s%N)
+    "$@" > "$out" 2>&1
+    status=$?
+    s=$(grep -ciE '^ok\b.*# *skip' "$out")
+    p=$(($(grep -cE '^ok\b' "$out") - s))
+    f=$(grep -cE '^not ok\b' "$out")
+    if [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
+    if [ $((p + f + s)) -eq 0 ]; then f=1; echo "suite $name ran nothing" >> "$out"; fi
+    printf '%-22s %5d passed %4d failed %4d skipped %6d s\n' "$name" "$p" "$f" "$s" $((($(date +%s%N) - begun) / 1000000000))
+    if [ "$f" -gt 0 ]; then grep -vE '^ok\b' "$out" | head -n "${HOLD_SHOW:-80}"; fi
+    while IFS= read -r line; do reasons+=("$name: ${line#*# }"); done < <(grep -iE '^ok\b.*# *skip' "$out")
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+}
+
+# tap: turns 'OK N'-less tools into one TAP line.
+one() {
+    local name=$1
+    shift
+    if "$@"; then echo "ok $name"; else echo "not ok $name"; fi
+}
+
+cmocka() { # runs every unit program of a variant with TAP output
+    local variant=$1 t status=0
+    shift
+    for t in build/"$variant"/tests/{unit,property,kernels}/*; do
+        { [ -x "$t" ] && [ ! -d "$t" ]; } || continue
+        CMOCKA_MESSAGE_OUTPUT=tap ASAN_OPTIONS=detect_leaks=1 "$t" > "$work/unit" 2>&1
+        status=$?
+        grep -vE '^(TAP|1\.\.)' "$work/unit"
+        if [ "$status" -ne 0 ] && ! grep -q '^not ok' "$work/unit"; then echo "not ok $t ended with status $status"; fi
+    done
+}
+
+stories() { # bats files, one after the other, TAP output
+    local f
+    for f in "$@"; do
+        [ -e "$f" ] || continue
+        bats --formatter tap "$f" | grep -vE '^1\.\.'
+    done
+}
+
+lint() {
+    python3 tests/lint/lint.py
+    python3 tests/lint/plant.py
+    one shellcheck shellcheck -S warning $(git ls-files '*.sh' .ci/run)
+    one codespell codespell -q 3 -L "$(paste -sd, tests/lint/words.txt)" $(git ls-files '*.md' '*.c' '*.h' '*.sh' '*.py' | grep -vE 'checkpoint|golden|corpus')
+    one cppcheck cppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 --suppressions-list=tests/lint/cppcheck.txt -I . -D_GNU_SOURCE -j2 base supervisor runtime kernels/ref
+}
+
+check() {
+    suite units cmocka release
+    suite lint lint
+    suite 'fuzz corpora' sh tests/fuzz/replay.sh release
+}
+
+case $level in
+check) check ;;
+test)
+    check
+    suite 'units, sanitized' cmocka asan
+    suite 'corpora, sanitized' sh tests/fuzz/replay.sh asan
+    suite 'other compilers' sh tests/helpers/compilers.sh
+    suite stories stories tests/story/*.bats
+    suite containers stories tests/container/*.bats
+    suite chart stories tests/chart/*.bats
+    suite gpu sh tests/helpers/gpu.sh
+    ;;
+soak)
+    export HOLD_SEEDS=${HOLD_SEEDS:-5000}
+    suite 'units, sanitized' cmocka asan
+    suite fuzz sh tests/fuzz/fuzz.sh
+    suite stories stories tests/story/*.bats
+    ;;
+stories) shift; suite stories stories "$@" ;;
+*) echo "run.sh: check, test or soak" >&2; exit 64 ;;
+esac
+for r in ${reasons[@]+"${reasons[@]}"}; do echo "skipped: $r"; done
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]
