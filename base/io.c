@@ -16,7 +16,7 @@
 int hold_read_all(int fd, struct hold_buf *out, const char *what, struct hold_err *err) {
     for (;;) {
         size_t room = HOLD_MIN(out->max_bytes - out->n, (size_t) 64 * 1024);
-        char spare;
+        char spare = 0;
         char *at = room ? hold_buf_reserve(out, room) : &spare;
         if (!at)
             return hold_fail(err, HOLD_E_LIMIT, ENOMEM, "read %s", what);

@@ -57,9 +57,12 @@ stories() { # bats files, one after the other, TAP output
 lint() {
     python3 tests/lint/lint.py
     python3 tests/lint/plant.py
-    one shellcheck shellcheck -S warning $(git ls-files '*.sh' .ci/run)
-    one codespell codespell -q 3 -L "$(paste -sd, tests/lint/words.txt)" $(git ls-files '*.md' '*.c' '*.h' '*.sh' '*.py' | grep -vE 'checkpoint|golden|corpus')
-    one cppcheck cppcheck -q --std=c11 --enable=warning,portability --inline-suppr --error-exitcode=1 --suppressions-list=tests/lint/cppcheck.txt -I . -D_GNU_SOURCE -j2 base supervisor runtime kernels/ref
+    local scripts prose
+    mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
+    mapfile -t prose < <(git ls-files '*.md' '*.c' '*.h' '*.sh' '*.py' | grep -vE 'checkpoint|golden|corpus')
+    one shellcheck shellcheck -S warning "${scripts[@]}"
+    one codespell codespell -q 3 -L "$(paste -sd, tests/lint/words.txt)" "${prose[@]}"
+    one cppcheck cppcheck -q --std=c11 '-D__VA_OPT__(...)=__VA_ARGS__' --enable=warning,portability --inline-suppr --error-exitcode=1 --suppressions-list=tests/lint/cppcheck.txt -I . -D_GNU_SOURCE -j2 base supervisor runtime kernels/ref
 }
 
 check() {
