@@ -17,6 +17,7 @@
 
 #include "base/exit.h"
 #include "base/list.h"
+#include "supervisor/job/roles.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +34,7 @@ static int run_version(int argc, char **argv) {
 }
 
 static const struct role roles[] = {
+    { "fetch", "bring a model or one file, proven", hold_role_fetch },
     { "version", "print the version", run_version },
 };
 

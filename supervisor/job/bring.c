@@ -1,0 +1,391 @@
+/* bring.c - all files of a model, by a few workers. Floor: supervisor/job. */
+#include "supervisor/job/bring.h"
+
+#include "base/auto.h"
+#include "base/io.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/notify.h"
+#include "base/term.h"
+#include "supervisor/job/clock.h"
+#include "supervisor/job/digest.h"
+#include "supervisor/job/partial.h"
+#include "supervisor/job/proof.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#define MAX_WORKERS 16
+#define ARENA_MAX (96u << 20)
+#define SAY_EVERY_MS 500
+#define LOG_EVERY_MS 5000
+#define DRAW_EVERY_MS 100
+
+struct crew {
+    const struct hold_bring *bring;
+    struct hold_source *source;
+    struct hold_fetch_shared *shared;
+    int folder_fd, state_fd;
+    size_t *order;             /* indices of files, largest first */
+    atomic_size_t next;        /* place in order */
+    atomic_size_t n_running;
+    struct hold_verdict first; /* of the file that ended the errand; under shared->lock */
+    bool has_failed;
+    size_t n_fetched, n_kept;  /* under shared->lock */
+    uint64_t fetched_bytes;
+    const char *one_url;       /* the address of the only file, instead of the source's base; NULL: a model */
+};
+
+static bool is_asked_again(const struct hold_bring *bring, const char *path) {
+    for (size_t i = 0; i < bring->again.n; i++)
+        if (strcmp(bring->again.at[i], path) == 0)
+            return true;
+    return bring->deep;
+}
+
+/* ---- one file, on a worker ---- */
+
+static int bring_file(struct crew *crew, struct hold_fetcher *fetcher, struct hold_manifest_file *file, struct hold_verdict *v) {
+    uint8_t sha256[32];
+    struct hold_err why = { 0 };
+    enum hold_have have = HOLD_HAVE_ABSENT;
+    if (file->size != UINT64_MAX)
+        have = hold_proof_check(crew->folder_fd, crew->state_fd, file, !is_asked_again(crew->bring, file->path), &crew->shared->done_bytes, sha256, &why);
+    bool is_here = have == HOLD_HAVE_MARKED || have == HOLD_HAVE_PROVEN;
+    struct hold_fetch_result result = { 0 };
+    uint64_t begun = hold_job_now_ms();
+    if (!is_here) {
+        if (have == HOLD_HAVE_DAMAGED || have == HOLD_HAVE_WRONG_SIZE)
+            hold_log(HOLD_LV_WARN, HOLD_EV_VERIFY_FILE, HOLD_LS("file", file->path), HOLD_LS("text", why.text), HOLD_LS("action", "fetched again"));
+        char url[HOLD_URL_BYTES];
+        if (!crew->one_url && !hold_source_url(crew->source, file->path, url, sizeof url))
+            return hold_verdict_fail(v, HOLD_EXIT_MANIFEST, HOLD_E_LIMIT, 0, "'%.160s': its address is longer than %d bytes", file->path, HOLD_URL_BYTES);
+        struct hold_fetch_file want = { .url = crew->one_url ? crew->one_url : url, .token = crew->source->token, .path = file->path, .folder_fd = crew->folder_fd, .state_fd = crew->state_fd,
+                                        .size = file->size, .has_sha256 = file->has_sha256, .has_git_blob = file->has_git_blob };
+        memcpy(want.sha256, file->sha256, 32);
+        memcpy(want.git_blob, file->git_blob, 20);
+        if (hold_fetch_run(fetcher, &want, &result, v) < 0)
+            return -1;
+        memcpy(sha256, result.sha256, 32);
+        file->size = result.size;
+    }
+    memcpy(file->sha256, sha256, 32);
+    file->has_sha256 = true;
+    pthread_mutex_lock(&crew->shared->lock);
+    crew->n_kept += is_here;
+    crew->n_fetched += !is_here;
+    crew->fetched_bytes += result.fetched_bytes;
+    pthread_mutex_unlock(&crew->shared->lock);
+    hold_log(is_here ? HOLD_LV_DEBUG : HOLD_LV_INFO, HOLD_EV_FETCH_FILE, HOLD_LS("file", file->path), HOLD_LU("bytes", file->size),
+             HOLD_LU("fetched_bytes", result.fetched_bytes), HOLD_LU("tries", result.n_tries), HOLD_LU("ms", hold_job_now_ms() - begun));
+    return 0;
+}
+
+static void *work(void *argument) {
+    struct crew *crew = argument;
+    struct hold_verdict v = { 0 };
+    struct hold_fetcher *fetcher = hold_fetcher_new(crew->shared);
+    int rc = fetcher ? 0 : hold_verdict_fail(&v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, 0, "libcurl cannot be set up");
+    while (rc == 0 && !atomic_load(&crew->shared->stop)) {
+        size_t at = atomic_fetch_add(&crew->next, 1);
+        if (at >= crew->source->manifest.n_files)
+            break;
+        rc = bring_file(crew, fetcher, &crew->source->manifest.files[crew->order[at]], &v);
+    }
+    hold_fetcher_free(fetcher);
+    pthread_mutex_lock(&crew->shared->lock);
+    if (rc < 0 && !crew->has_failed) {
+        crew->has_failed = true;
+        crew->first = v;
+        atomic_store(&crew->shared->stop, true);
+    }
+    atomic_fetch_sub(&crew->n_running, 1);
+    pthread_cond_broadcast(&crew->shared->changed);
+    pthread_mutex_unlock(&crew->shared->lock);
+    return NULL;
+}
+
+/* ---- progress, on the main thread ---- */
+
+/* Tells process 1, the log or the terminal until every worker has ended. */
+static void watch(struct crew *crew, uint64_t total) {
+    struct hold_fetch_shared *shared = crew->shared;
+    struct hold_bar bar;
+    uint64_t now = hold_job_now_ms(), said = 0, logged = now;
+    hold_bar_open(&bar, "fetch", total, now);
+    pthread_mutex_lock(&shared->lock);
+    while (atomic_load(&crew->n_running)) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += DRAW_EVERY_MS * 1000000L;
+        if (until.tv_nsec >= 1000000000)
+            until.tv_sec++, until.tv_nsec -= 1000000000;
+        (void) pthread_cond_timedwait(&shared->changed, &shared->lock, &until);
+        pthread_mutex_unlock(&shared->lock);
+        now = hold_job_now_ms();
+        uint64_t done = atomic_load(&shared->done_bytes);
+        hold_bar_step(&bar, done, now);
+        if (now - said >= SAY_EVERY_MS) {
+            said = now;
+            hold_control_say(crew->bring->control_fd, "X_HOLDFAST_PROGRESS=%llu/%llu", (unsigned long long) done, (unsigned long long) total);
+        }
+        if (!bar.is_tty && now - logged >= LOG_EVERY_MS) {
+            logged = now;
+            hold_log(HOLD_LV_INFO, HOLD_EV_PROGRESS, HOLD_LU("done_bytes", done), HOLD_LU("total_bytes", total));
+        }
+        pthread_mutex_lock(&shared->lock);
+    }
+    pthread_mutex_unlock(&shared->lock);
+    hold_bar_end(&bar, atomic_load(&shared->done_bytes), hold_job_now_ms());
+    hold_control_say(crew->bring->control_fd, "X_HOLDFAST_PROGRESS=%llu/%llu", (unsigned long long) atomic_load(&shared->done_bytes), (unsigned long long) total);
+}
+
+static int run_crew(struct crew *crew, uint64_t total, struct hold_verdict *v) {
+    pthread_t threads[MAX_WORKERS];
+    size_t n = HOLD_MIN(HOLD_MIN((size_t) crew->bring->connections, (size_t) MAX_WORKERS), crew->source->manifest.n_files), started = 0;
+    for (; started < n; started++) {
+        atomic_fetch_add(&crew->n_running, 1);
+        if (pthread_create(&threads[started], NULL, work, crew) != 0) {
+            atomic_fetch_sub(&crew->n_running, 1);
+            break;
+        }
+    }
+    if (started == 0)
+        return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, errno, "start a worker");
+    watch(crew, total);
+    for (size_t i = 0; i < started; i++)
+        pthread_join(threads[i], NULL);
+    if (crew->has_failed)
+        *v = crew->first;
+    return crew->has_failed ? -1 : 0;
+}
+
+/* ---- before: what is needed ---- */
+
+static int by_size(const void *a, const void *b, void *manifest) {
+    const struct hold_manifest_file *files = ((const struct hold_manifest *) manifest)->files;
+    uint64_t x = files[*(const size_t *) a].size, y = files[*(const size_t *) b].size;
+    return (x < y) - (x > y);
+}
+
+/* Bytes that must still be written: files that are absent or of another size, less what a dead life left of them. The
+ * file that a wrong one replaces goes only when the right one is there, so its room does not count. */
+static uint64_t bytes_needed(int folder_fd, const struct hold_manifest *manifest) {
+    uint64_t needed = 0, partials = 0;
+    for (size_t i = 0; i < manifest->n_files; i++) {
+        struct stat st;
+        if (fstatat(folder_fd, manifest->files[i].path, &st, 0) < 0 || !S_ISREG(st.st_mode) || (uint64_t) st.st_size != manifest->files[i].size)
+            needed += manifest->files[i].size;
+    }
+    if (needed == 0)
+        return 0;
+    partials = hold_partial_found_all(folder_fd);
+    return needed - HOLD_MIN(needed, partials);
+}
+
+static int check_space(int folder_fd, uint64_t needed, uint64_t reserve, const char *out, struct hold_verdict *v) {
+    struct statvfs fs;
+    if (needed == 0 || fstatvfs(folder_fd, &fs) < 0)
+        return 0;
+    uint64_t free_bytes = (uint64_t) fs.f_bavail * fs.f_frsize;
+    if (needed <= free_bytes && free_bytes - needed >= reserve)
+        return 0;
+    return hold_verdict_fail(v, HOLD_EXIT_FETCH_SPACE, HOLD_E_IO, 0,
+                             "'%.160s': %llu bytes are missing and %llu more stay reserved, the disk has %llu free: %llu too few", out,
+                             (unsigned long long) needed, (unsigned long long) reserve, (unsigned long long) free_bytes,
+                             (unsigned long long) (needed + reserve - free_bytes));
+}
+
+/* state_dir NULL: inside out; "": none. */
+static int open_out(const char *out, const char *state_dir, int *ret_folder, int *ret_state, struct hold_verdict *v) {
+    if (hold_mkdirs(out, 0777, &v->err) < 0)
+        return hold_verdict_of_write(v);
+    *ret_folder = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*ret_folder < 0) {
+        (void) hold_fail(&v->err, HOLD_E_IO, errno, "open '%s'", out);
+        return hold_verdict_of_write(v);
+    }
+    /* No markers on a folder that cannot be written: everything is hashed, nothing else changes. */
+    if (state_dir && *state_dir && (mkdir(state_dir, 0755) == 0 || errno == EEXIST))
+        *ret_state = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    else if (!state_dir && (mkdirat(*ret_folder, HOLD_STATE_FOLDER, 0755) == 0 || errno == EEXIST || errno == EROFS))
+        *ret_state = openat(*ret_folder, HOLD_STATE_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    return 0;
+}
+
+/* ---- identity and records ---- */
+
+static int identity(const struct hold_manifest *manifest, char ret_hex[65], struct hold_verdict *v) {
+    uint8_t sha256[32];
+    if (hold_manifest_identity(manifest, sha256, &v->err) < 0)
+        return hold_verdict_is(v, HOLD_EXIT_INTERNAL);
+    hold_hex_write(sha256, 32, ret_hex);
+    return 0;
+}
+
+static bool has_all_digests(const struct hold_manifest *manifest) {
+    for (size_t i = 0; i < manifest->n_files; i++)
+        if (!manifest->files[i].has_sha256)
+            return false;
+    return true;
+}
+
+static int check_pin(const struct hold_bring *bring, const struct hold_manifest *manifest, struct hold_verdict *v) {
+    char hex[65];
+    if (!bring->digest || !*bring->digest || !has_all_digests(manifest))
+        return 0;
+    if (identity(manifest, hex, v) < 0)
+        return -1;
+    if (strcasecmp(hex, bring->digest) == 0)
+        return 0;
+    return hold_verdict_fail(v, HOLD_EXIT_MANIFEST, HOLD_E_FORMAT, 0, "the source's model is %s, the configuration pins %.64s", hex, bring->digest);
+}
+
+/* What was brought and from where: for the next start without a network, and for verify. */
+static int write_records(const struct hold_bring *bring, const struct hold_manifest *manifest, int folder_fd, int state_fd, struct hold_verdict *v) {
+    char path[PATH_MAX];
+    hold_autobuf text = hold_buf_with_max(HOLD_MANIFEST_MAX_BYTES), old = hold_buf_with_max(HOLD_MANIFEST_MAX_BYTES);
+    if (hold_manifest_write(manifest, &text, &v->err) < 0)
+        return hold_verdict_is(v, HOLD_EXIT_INTERNAL);
+    struct hold_err ignored;
+    hold_autofd fd = openat(folder_fd, HOLD_MANIFEST_NAME, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool is_same = fd >= 0 && hold_read_all(fd, &old, "manifest", &ignored) == 0 && old.n == text.n && memcmp(old.data, text.data, text.n) == 0;
+    snprintf(path, sizeof path, "%s/%s", bring->out, HOLD_MANIFEST_NAME);
+    if (!is_same && hold_write_file(path, text.data, text.n, 0644, &v->err) < 0)
+        return hold_verdict_of_write(v);
+    if (state_fd < 0)
+        return 0;
+    snprintf(path, sizeof path, "%s/%s/source", bring->out, HOLD_STATE_FOLDER);
+    (void) !hold_write_file(path, bring->wants.source, strlen(bring->wants.source), 0644, &ignored); /* its loss costs one question */
+    return 0;
+}
+
+/* True when the same source was brought here before, by the manifest that lies here, and every file has its marker. */
+static bool is_all_here(const struct hold_bring *bring, int folder_fd, int state_fd, struct hold_arena *arena, struct hold_manifest *ret_manifest) {
+    struct hold_err err;
+    hold_autobuf text = hold_buf_with_max(HOLD_MANIFEST_MAX_BYTES), source = hold_buf_with_max(HOLD_URL_BYTES);
+    if (state_fd < 0 || bring->refresh || bring->deep || bring->again.n || (bring->wants.manifest_file && *bring->wants.manifest_file))
+        return false;
+    hold_autofd manifest_fd = openat(folder_fd, HOLD_MANIFEST_NAME, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    hold_autofd source_fd = openat(state_fd, "source", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (manifest_fd < 0 || source_fd < 0 || hold_read_all(source_fd, &source, "source", &err) < 0 || hold_read_all(manifest_fd, &text, "manifest", &err) < 0)
+        return false;
+    size_t n = strlen(bring->wants.source);
+    if (source.n != n || memcmp(source.data, bring->wants.source, n) != 0 || hold_manifest_parse(text.data ? text.data : "", text.n, arena, ret_manifest, &err) < 0)
+        return false;
+    struct hold_verdict v;
+    if (check_pin(bring, ret_manifest, &v) < 0)
+        return false;
+    for (size_t i = 0; i < ret_manifest->n_files; i++) {
+        uint8_t sha256[32];
+        hold_autofd fd = -1;
+        const struct hold_manifest_file *file = &ret_manifest->files[i];
+        if (hold_open_below(folder_fd, file->path, O_RDONLY, 0, &fd, &err) < 0 || !hold_proof_read(state_fd, file->path, fd, sha256) ||
+            memcmp(sha256, file->sha256, 32) != 0)
+            return false;
+    }
+    return true;
+}
+
+static int log_done(const struct hold_manifest *manifest, const struct crew *crew, uint64_t begun, struct hold_verdict *v) {
+    char hex[65];
+    if (identity(manifest, hex, v) < 0)
+        return -1;
+    hold_log(HOLD_LV_INFO, HOLD_EV_FETCH_DONE, HOLD_LS("digest", hex), HOLD_LU("files", manifest->n_files), HOLD_LU("bytes", hold_manifest_bytes(manifest)),
+             HOLD_LU("fetched_files", crew->n_fetched), HOLD_LU("fetched_bytes", crew->fetched_bytes), HOLD_LU("ms", hold_job_now_ms() - begun));
+    return 0;
+}
+
+static int bring_listed(struct crew *crew, struct hold_arena *arena, struct hold_verdict *v) {
+    const struct hold_bring *bring = crew->bring;
+    const struct hold_manifest *manifest = &crew->source->manifest;
+    if (check_pin(bring, manifest, v) < 0)
+        return -1;
+    if (check_space(crew->folder_fd, bytes_needed(crew->folder_fd, manifest), bring->reserve_bytes, bring->out, v) < 0)
+        return -1;
+    crew->order = hold_arena_array(arena, manifest->n_files, sizeof *crew->order);
+    if (!crew->order)
+        return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, 0, "no memory for the order of files");
+    for (size_t i = 0; i < manifest->n_files; i++)
+        crew->order[i] = i;
+    qsort_r(crew->order, manifest->n_files, sizeof *crew->order, by_size, &crew->source->manifest);
+    if (run_crew(crew, hold_manifest_bytes(manifest), v) < 0 || check_pin(bring, manifest, v) < 0)
+        return -1;
+    return write_records(bring, manifest, crew->folder_fd, crew->state_fd, v);
+}
+
+int hold_bring_run(const struct hold_bring *bring, struct hold_fetch_shared *shared, struct hold_verdict *v) {
+    uint64_t begun = hold_job_now_ms();
+    hold_autofd folder = -1, state = -1;
+    hold_autoarena arena = hold_arena_with_max(ARENA_MAX);
+    struct hold_source source = { 0 };
+    struct hold_manifest here = { 0 };
+    struct crew crew = { .bring = bring, .source = &source, .shared = shared };
+    if (open_out(bring->out, NULL, &folder, &state, v) < 0)
+        return -1;
+    if (is_all_here(bring, folder, state, &arena, &here))
+        return log_done(&here, &crew, begun, v);
+    crew.folder_fd = folder;
+    crew.state_fd = state;
+    struct hold_fetcher *fetcher = hold_fetcher_new(shared);
+    if (!fetcher)
+        return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, 0, "libcurl cannot be set up");
+    int rc = hold_source_list(&bring->wants, fetcher, &arena, &source, v);
+    hold_fetcher_free(fetcher);
+    if (rc < 0 || bring_listed(&crew, &arena, v) < 0)
+        return -1;
+    return log_done(&source.manifest, &crew, begun, v);
+}
+
+/* ---- one file by address ---- */
+
+int hold_bring_one(const struct hold_bring_one *one, struct hold_fetch_shared *shared, struct hold_verdict *v) {
+    char folder_path[PATH_MAX];
+    const char *slash = strrchr(one->out, '/'), *name = slash ? slash + 1 : one->out;
+    snprintf(folder_path, sizeof folder_path, "%.*s", slash ? (int) (slash - one->out) : 1, slash ? one->out : ".");
+    struct hold_manifest_file file = { .path = name, .size = one->size };
+    if (one->sha256 && *one->sha256) {
+        if (!hold_hex_read(one->sha256, 32, file.sha256))
+            return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--sha256 '%.70s' is not 64 hexadecimal digits", one->sha256);
+        file.has_sha256 = true;
+    }
+    if (!hold_name_is_safe(name))
+        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--out '%.160s' names no file", one->out);
+
+    hold_autofd folder = -1, state = -1;
+    if (open_out(slash == one->out ? "/" : folder_path, one->state_dir && *one->state_dir ? one->state_dir : "", &folder, &state, v) < 0)
+        return -1;
+    struct hold_source source = { .manifest = { .files = &file, .n_files = 1 }, .token = one->token };
+    struct hold_bring bring = { .out = one->out, .deep = one->deep, .connections = 1, .control_fd = one->control_fd };
+    struct crew crew = { .bring = &bring, .source = &source, .shared = shared, .folder_fd = folder, .state_fd = state };
+    uint64_t begun = hold_job_now_ms();
+    struct stat st;
+    struct hold_err ignored;
+    uint8_t sha256[32];
+    if (one->size == UINT64_MAX && file.has_sha256 && fstatat(folder, name, &st, 0) == 0 && S_ISREG(st.st_mode)) {
+        struct hold_manifest_file there = file;
+        there.size = (uint64_t) st.st_size;
+        enum hold_have have = hold_proof_check(folder, state, &there, !one->deep, NULL, sha256, &ignored);
+        if (have == HOLD_HAVE_MARKED || have == HOLD_HAVE_PROVEN)
+            return 0;
+    }
+    if (one->size != UINT64_MAX && check_space(folder, bytes_needed(folder, &source.manifest), one->reserve_bytes, one->out, v) < 0)
+        return -1;
+    size_t order = 0;
+    crew.order = &order;
+    crew.one_url = one->url;
+    if (run_crew(&crew, one->size == UINT64_MAX ? 0 : one->size, v) < 0)
+        return -1;
+    char hex[65];
+    hold_hex_write(file.sha256, 32, hex);
+    hold_log(HOLD_LV_INFO, HOLD_EV_FETCH_DONE, HOLD_LS("file", one->out), HOLD_LS("sha256", hex), HOLD_LU("fetched_bytes", crew.fetched_bytes),
+             HOLD_LU("ms", hold_job_now_ms() - begun));
+    return 0;
+}

@@ -1,0 +1,36 @@
+/* bring.h - all files of a model: what is there, what is missing, a few workers, progress. Floor: supervisor/job. */
+#ifndef HOLD_SUPERVISOR_JOB_BRING_H
+#define HOLD_SUPERVISOR_JOB_BRING_H
+
+#include "base/opt.h"
+#include "supervisor/job/source.h"
+
+struct hold_bring {
+    struct hold_source_wants wants;
+    const char *out;            /* the model folder; made when absent */
+    const char *digest;         /* the identity that the model must have, 64 hexadecimal digits; NULL or "": none */
+    bool deep;                  /* believe no marker */
+    bool refresh;               /* ask the source even when everything it named last time is proven */
+    struct hold_strs again;     /* files whose markers are not believed */
+    uint64_t connections;       /* files at once */
+    uint64_t reserve_bytes;     /* disk that stays free */
+    int control_fd;             /* -1: none */
+};
+
+/* Brings every file of the source that is not proven yet; writes holdfast.manifest.json and markers. Without a network
+ * when the same source was brought before and every file still has its marker. Blocks. */
+HOLD_MUST int hold_bring_run(const struct hold_bring *bring, struct hold_fetch_shared *shared, struct hold_verdict *v);
+
+/* One file by its address, without a manifest. */
+struct hold_bring_one {
+    const char *url, *out, *state_dir; /* state_dir NULL or "": no marker is kept */
+    const char *token;
+    const char *sha256;                /* 64 hexadecimal digits; NULL or "": unknown */
+    uint64_t size;                     /* UINT64_MAX: unknown */
+    uint64_t reserve_bytes;
+    bool deep;
+    int control_fd;
+};
+HOLD_MUST int hold_bring_one(const struct hold_bring_one *one, struct hold_fetch_shared *shared, struct hold_verdict *v);
+
+#endif

@@ -1,0 +1,636 @@
+/* fetch.c - one file over libcurl: tries, resume, stall, what an answer must look like. Floor: supervisor/job; only includer of libcurl. */
+#include "supervisor/job/fetch.h"
+
+#include "base/auto.h"
+#include "base/io.h"
+#include "base/list.h"
+#include "supervisor/job/clock.h"
+#include "supervisor/job/partial.h"
+#include "supervisor/job/proof.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define MAX_REDIRECTS 10L
+#define MAX_SHOWN 160
+
+struct hold_fetcher {
+    CURL *curl;
+    struct curl_slist *headers;
+    struct hold_fetch_shared *shared;
+};
+
+/* One request, seen from its callbacks. */
+struct attempt {
+    struct hold_fetcher *fetcher;
+    const struct hold_fetch_file *file; /* NULL: a document */
+    struct hold_partial *partial;
+    struct hold_buf *document;
+    struct hold_verdict *v;
+    struct hold_validator *first; /* what the first answer of this life said */
+    char *changed_to;             /* a different ETag seen since, HOLD_VALIDATOR_BYTES */
+    uint64_t offset;              /* asked for */
+    uint64_t received;
+    bool judged;
+    enum hold_try_end end; /* DONE until something else is known */
+    uint64_t window_begun_ms, window_bytes, window_blocked_ms;
+};
+
+int hold_fetch_shared_open(struct hold_fetch_shared *shared, const struct hold_fetch_rules *rules, struct hold_verdict *v) {
+    *shared = (struct hold_fetch_shared) { .rules = *rules };
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_INTERNAL, 0, "libcurl cannot be set up");
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&shared->lock, NULL);
+    pthread_cond_init(&shared->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    return 0;
+}
+
+void hold_fetch_shared_close(struct hold_fetch_shared *shared) {
+    pthread_mutex_destroy(&shared->lock);
+    pthread_cond_destroy(&shared->changed);
+    curl_global_cleanup();
+}
+
+void hold_fetch_stop(struct hold_fetch_shared *shared) {
+    pthread_mutex_lock(&shared->lock);
+    atomic_store(&shared->stop, true);
+    pthread_cond_broadcast(&shared->changed);
+    pthread_mutex_unlock(&shared->lock);
+}
+
+/* False when the errand was stopped or the deadline would pass first. */
+static bool wait_ms(struct hold_fetch_shared *shared, uint64_t ms) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t) (ms / 1000);
+    until.tv_nsec += (long) (ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000)
+        until.tv_sec++, until.tv_nsec -= 1000000000;
+    pthread_mutex_lock(&shared->lock);
+    int rc = 0;
+    while (!atomic_load(&shared->stop) && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&shared->changed, &shared->lock, &until);
+    pthread_mutex_unlock(&shared->lock);
+    return !atomic_load(&shared->stop);
+}
+
+void hold_url_shown(const char *url, char *out, size_t out_bytes) {
+    const char *host = strstr(url, "://");
+    host = host ? host + 3 : url;
+    size_t host_n = strcspn(host, "/?#");
+    const char *at = memrchr(host, '@', host_n);
+    int scheme_n = (int) (host - url);
+    const char *rest = at ? at + 1 : host;
+    snprintf(out, out_bytes, "%.*s%.*s", scheme_n, url, (int) strcspn(rest, "?#"), rest);
+}
+
+/* ---- what an answer must look like ---- */
+
+static const char *header_of(CURL *curl, const char *name) {
+    struct curl_header *header = NULL;
+    return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : "";
+}
+
+static const char *subject(const struct attempt *a) {
+    return a->file ? a->file->path : "document";
+}
+
+/* Notes how the try ended; the first reason stays. */
+HOLD_PRINTF(3, 4)
+static size_t ends(struct attempt *a, enum hold_try_end end, const char *format, ...) {
+    if (a->end != HOLD_TRY_DONE)
+        return 0;
+    char text[320];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    a->end = end;
+    hold_verdict_fail(a->v, hold_try_status(end), HOLD_E_NET, 0, "'%.*s': %s", MAX_SHOWN, subject(a), text);
+    return 0;
+}
+
+static long http_status(const struct attempt *a) {
+    long status = 0;
+    curl_easy_getinfo(a->fetcher->curl, CURLINFO_RESPONSE_CODE, &status);
+    return status;
+}
+
+static bool was_redirected(const struct attempt *a) {
+    long n = 0;
+    curl_easy_getinfo(a->fetcher->curl, CURLINFO_REDIRECT_COUNT, &n);
+    return n > 0;
+}
+
+static void end_by_http(struct attempt *a, long status) {
+    char *effective = NULL, shown[300];
+    curl_easy_getinfo(a->fetcher->curl, CURLINFO_EFFECTIVE_URL, &effective);
+    hold_url_shown(effective ? effective : "", shown, sizeof shown);
+    /* The hub says in a header which of its many 401 and 403 this is. */
+    const char *why = header_of(a->fetcher->curl, "X-Error-Message");
+    ends(a, hold_try_of_http(status, was_redirected(a)), "HTTP %ld from %.200s%s%.80s", status, shown, *why ? ": " : "", why);
+}
+
+static void strong_etag(const struct attempt *a, char out[HOLD_VALIDATOR_BYTES]) {
+    const char *etag = header_of(a->fetcher->curl, "ETag");
+    size_t n = strlen(etag);
+    bool is_strong = n >= 2 && n < HOLD_VALIDATOR_BYTES && etag[0] == '"' && etag[n - 1] == '"';
+    snprintf(out, HOLD_VALIDATOR_BYTES, "%s", is_strong ? etag : "");
+}
+
+static bool wants_size(const struct attempt *a) {
+    return a->file && a->file->size != UINT64_MAX;
+}
+
+static bool is_pinned(const struct attempt *a) {
+    return a->file && (a->file->has_sha256 || a->file->has_git_blob);
+}
+
+/* The validator of this answer against the first one. A pinned file goes on (the digest decides; servers behind one name
+ * may disagree about ETags), an unpinned one must not mix two versions. */
+static void compare_version(struct attempt *a, uint64_t total) {
+    char etag[HOLD_VALIDATOR_BYTES];
+    strong_etag(a, etag);
+    const struct hold_validator *from = is_pinned(a) ? a->first : &a->partial->from;
+    bool differs = strcmp(etag, from->etag) != 0 || (total != UINT64_MAX && from->total != UINT64_MAX && total != from->total);
+    if (!differs)
+        return;
+    snprintf(a->changed_to, HOLD_VALIDATOR_BYTES, "%s", etag);
+    if (!is_pinned(a))
+        ends(a, HOLD_TRY_CHANGED, "changed at the origin: begun with ETag %s, now %s", from->etag, *etag ? etag : "none");
+}
+
+static void judge_partial_content(struct attempt *a) {
+    uint64_t first, last, total;
+    if (!hold_content_range(header_of(a->fetcher->curl, "Content-Range"), &first, &last, &total) || first != a->offset)
+        ends(a, HOLD_TRY_RANGE, "asked for bytes from %llu, got '%.60s'", (unsigned long long) a->offset,
+             header_of(a->fetcher->curl, "Content-Range"));
+    else if (wants_size(a) && total != UINT64_MAX && total != a->file->size)
+        ends(a, HOLD_TRY_SIZE, "the origin's file has %llu bytes, %llu are wanted", (unsigned long long) total, (unsigned long long) a->file->size);
+    else
+        compare_version(a, total);
+}
+
+static void judge_whole(struct attempt *a) {
+    curl_off_t length = -1;
+    curl_easy_getinfo(a->fetcher->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    const char *type = header_of(a->fetcher->curl, "Content-Type");
+    bool has_right_size = wants_size(a) && length >= 0 && (uint64_t) length == a->file->size;
+    if (strncasecmp(type, "text/html", 9) == 0 && !has_right_size)
+        ends(a, HOLD_TRY_FORMAT, "a web page came instead of the file (Content-Type %.60s)", type);
+    else if (wants_size(a) && length >= 0 && !has_right_size && length > 1024)
+        ends(a, HOLD_TRY_SIZE, "the origin's file has %lld bytes, %llu are wanted", (long long) length, (unsigned long long) a->file->size);
+    if (a->end != HOLD_TRY_DONE)
+        return;
+    /* 200 to a range request: the whole file again, so nothing of the old may stay. */
+    if (a->partial->bytes && hold_partial_restart(a->partial, a->v) < 0) {
+        a->end = a->v->status == HOLD_EXIT_FETCH_SPACE ? HOLD_TRY_SPACE : HOLD_TRY_WRITE;
+        return;
+    }
+    struct hold_validator from = { .total = length >= 0 ? (uint64_t) length : UINT64_MAX };
+    strong_etag(a, from.etag);
+    if (a->first->etag[0] == '\0')
+        *a->first = from;
+    else if (strcmp(a->first->etag, from.etag) != 0)
+        snprintf(a->changed_to, HOLD_VALIDATOR_BYTES, "%s", from.etag);
+    if (!is_pinned(a) && hold_partial_remember(a->partial, &from, a->v) < 0)
+        a->end = a->v->status == HOLD_EXIT_FETCH_SPACE ? HOLD_TRY_SPACE : HOLD_TRY_WRITE;
+    else if (!wants_size(a) && length > 0 && hold_partial_reserve(a->partial, (uint64_t) length, a->v) < 0)
+        a->end = HOLD_TRY_SPACE;
+}
+
+/* Once an answer, before its first byte is taken. */
+static void judge(struct attempt *a) {
+    a->judged = true;
+    long status = http_status(a);
+    if (status == 0 || a->document) { /* a folder, or a document */
+        if (status > 299)
+            end_by_http(a, status);
+    } else if (status == 206 && a->offset > 0) {
+        judge_partial_content(a);
+    } else if (status == 200) {
+        judge_whole(a);
+    } else if (status == 204 || status == 206) {
+        ends(a, HOLD_TRY_RANGE, "HTTP %ld is no answer to this request", status);
+    } else {
+        end_by_http(a, status);
+    }
+}
+
+/* The first bytes of a whole file show what no header says. */
+static void look_inside(struct attempt *a, const uint8_t *bytes, size_t n) {
+    curl_off_t length = -1;
+    curl_easy_getinfo(a->fetcher->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    if (wants_size(a) && length >= 0 && (uint64_t) length == a->file->size)
+        return;
+    if (hold_looks_like_pointer(bytes, n))
+        ends(a, HOLD_TRY_FORMAT, "a git-lfs pointer came instead of the file: use an address that serves LFS content");
+    else if (hold_looks_like_page(bytes, n))
+        ends(a, HOLD_TRY_FORMAT, "a web page came instead of the file");
+    else if (wants_size(a) && length >= 0)
+        ends(a, HOLD_TRY_SIZE, "the origin's file has %lld bytes, %llu are wanted", (long long) length, (unsigned long long) a->file->size);
+}
+
+static size_t on_body(char *bytes, size_t size, size_t n, void *argument) {
+    struct attempt *a = argument;
+    n *= size;
+    if (!a->judged)
+        judge(a);
+    if (a->end == HOLD_TRY_DONE && a->received == 0 && a->partial && a->partial->bytes == 0)
+        look_inside(a, (const uint8_t *) bytes, n);
+    if (a->end != HOLD_TRY_DONE)
+        return CURL_WRITEFUNC_ERROR;
+    a->received += n;
+    if (a->document) {
+        hold_buf_add(a->document, bytes, n);
+        return a->document->failed ? ends(a, HOLD_TRY_REFUSED, "longer than the limit of %zu bytes", a->document->max_bytes) : n;
+    }
+    if (wants_size(a) && a->partial->bytes + n > a->file->size)
+        return ends(a, HOLD_TRY_SIZE, "more than the %llu bytes wanted came", (unsigned long long) a->file->size);
+    if (hold_partial_add(a->partial, bytes, n, a->v) < 0) {
+        a->end = a->v->status == HOLD_EXIT_FETCH_SPACE ? HOLD_TRY_SPACE : HOLD_TRY_WRITE;
+        return CURL_WRITEFUNC_ERROR;
+    }
+    return n;
+}
+
+/* At least once a second, also when nothing comes. */
+static int on_progress(void *argument, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now) {
+    (void) total, (void) now, (void) up_total, (void) up_now;
+    struct attempt *a = argument;
+    const struct hold_fetch_rules *rules = &a->fetcher->shared->rules;
+    uint64_t now_ms = hold_job_now_ms();
+    if (atomic_load(&a->fetcher->shared->stop))
+        return (int) ends(a, HOLD_TRY_STOPPED, "ended because another file failed") + 1;
+    if (rules->deadline_at_ms && now_ms >= rules->deadline_at_ms)
+        return (int) ends(a, HOLD_TRY_DEADLINE, "the total deadline passed") + 1;
+    uint64_t blocked = a->partial ? a->partial->blocked_ms : 0;
+    uint64_t idle = now_ms - a->window_begun_ms - HOLD_MIN(blocked - a->window_blocked_ms, now_ms - a->window_begun_ms);
+    if (idle < rules->stall_ms)
+        return 0;
+    uint64_t came = a->received - a->window_bytes;
+    if (came < rules->stall_bytes)
+        return (int) ends(a, HOLD_TRY_STALL, "only %llu bytes came in %llu ms", (unsigned long long) came, (unsigned long long) idle) + 1;
+    a->window_begun_ms = now_ms;
+    a->window_bytes = a->received;
+    a->window_blocked_ms = blocked;
+    return 0;
+}
+
+/* ---- one try ---- */
+
+static enum hold_try_end end_of_code(CURLcode code) {
+    switch ((int) code) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY: return HOLD_TRY_DNS;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+    case CURLE_SSL_INVALIDCERTSTATUS: return HOLD_TRY_TLS;
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_TOO_MANY_REDIRECTS: return HOLD_TRY_REFUSED;
+    case CURLE_FILE_COULDNT_READ_FILE:
+    case CURLE_REMOTE_FILE_NOT_FOUND: return HOLD_TRY_MISSING;
+    case CURLE_RANGE_ERROR:
+    case CURLE_BAD_DOWNLOAD_RESUME: return HOLD_TRY_RANGE;
+    case CURLE_OUT_OF_MEMORY:
+    case CURLE_FAILED_INIT: return HOLD_TRY_INTERNAL;
+    default: return HOLD_TRY_NET; /* refused, reset, cut, timed out, protocol: all may pass */
+    }
+}
+
+static void prepare(struct attempt *a, const char *url, const char *token, char *error_text) {
+    CURL *c = a->fetcher->curl;
+    const struct hold_fetch_rules *rules = &a->fetcher->shared->rules;
+    curl_easy_reset(c);
+    curl_easy_setopt(c, CURLOPT_URL, url);
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, strncmp(url, "file://", 7) == 0 ? "file" : "http,https");
+    curl_easy_setopt(c, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 1L);
+    curl_easy_setopt(c, CURLOPT_MAXREDIRS, MAX_REDIRECTS);
+    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long) HOLD_MIN(rules->connect_ms, UINT64_C(3600000)));
+    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(c, CURLOPT_XFERINFODATA, a);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, a);
+    curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 512L * 1024);
+    curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
+    curl_easy_setopt(c, CURLOPT_USERAGENT, "holdfast/" HOLD_VERSION);
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, a->fetcher->headers);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error_text);
+    if (rules->ca_file)
+        curl_easy_setopt(c, CURLOPT_CAINFO, rules->ca_file);
+    if (token && *token) { /* libcurl drops it when a redirect leaves host, port or protocol */
+        curl_easy_setopt(c, CURLOPT_HTTPAUTH, (long) CURLAUTH_BEARER);
+        curl_easy_setopt(c, CURLOPT_XOAUTH2_BEARER, token);
+    }
+}
+
+/* Fills a->end. The headers list is the fetcher's; If-Range is added for the length of the call. */
+static void perform(struct attempt *a, const char *url, const char *token) {
+    char error_text[CURL_ERROR_SIZE] = "", range[32], if_range[HOLD_VALIDATOR_BYTES + 16];
+    prepare(a, url, token, error_text);
+    struct curl_slist conditional = { 0 };
+    if (a->offset) {
+        snprintf(range, sizeof range, "%llu-", (unsigned long long) a->offset);
+        curl_easy_setopt(a->fetcher->curl, CURLOPT_RANGE, range);
+    }
+    if (a->offset && !is_pinned(a)) { /* a pinned file needs none: its digest decides, and some servers drop Range for it */
+        snprintf(if_range, sizeof if_range, "If-Range: %s", a->partial->from.etag);
+        conditional = (struct curl_slist) { .data = if_range, .next = a->fetcher->headers };
+        curl_easy_setopt(a->fetcher->curl, CURLOPT_HTTPHEADER, &conditional);
+    }
+    a->window_begun_ms = hold_job_now_ms();
+    a->window_blocked_ms = a->partial ? a->partial->blocked_ms : 0;
+    CURLcode code = curl_easy_perform(a->fetcher->curl);
+    if (a->end == HOLD_TRY_DONE && !a->judged && (code == CURLE_OK || code == CURLE_PARTIAL_FILE))
+        judge(a); /* an answer without a body */
+    if (a->end == HOLD_TRY_DONE && code != CURLE_OK)
+        ends(a, end_of_code(code), "%.200s", *error_text ? error_text : curl_easy_strerror(code));
+}
+
+static uint64_t retry_after_ms(const struct attempt *a) {
+    curl_off_t seconds = 0;
+    curl_easy_getinfo(a->fetcher->curl, CURLINFO_RETRY_AFTER, &seconds);
+    return seconds > 0 && seconds < 1000000000 ? (uint64_t) seconds * 1000 : 0;
+}
+
+static struct hold_tries tries_by(const struct hold_fetch_rules *rules) {
+    return (struct hold_tries) { .max_in_row = (uint32_t) rules->tries, .first_ms = rules->backoff_ms, .max_ms = rules->backoff_max_ms,
+                                 .max_retry_after_ms = rules->retry_after_max_ms };
+}
+
+/* Waits as policy says, or turns v into the end of the file. */
+static int wait_for_next(struct attempt *a, struct hold_tries *tries, uint64_t reached, struct hold_try_next *ret_next) {
+    struct hold_fetch_shared *shared = a->fetcher->shared;
+    struct hold_try_next next = hold_tries_fold(tries, a->end, reached, retry_after_ms(a), hold_job_random());
+    if (!next.again) {
+        if (tries->n_tries > 1)
+            (void) hold_wrap(&a->v->err, "given up after %llu tries", (unsigned long long) tries->n_tries);
+        return hold_verdict_is(a->v, hold_try_status(a->end));
+    }
+    uint64_t deadline = shared->rules.deadline_at_ms;
+    if (deadline && hold_job_now_ms() + next.delay_ms >= deadline) {
+        (void) hold_wrap(&a->v->err, "the total deadline would pass before the next try; the last one");
+        return hold_verdict_is(a->v, HOLD_EXIT_FETCH_DEADLINE);
+    }
+    if (shared->on_retry)
+        shared->on_retry(&(struct hold_fetch_retry) { .name = subject(a), .why = hold_try_name(a->end), .text = a->v->err.text,
+                                                      .have_bytes = reached, .delay_ms = next.delay_ms, .in_row = tries->in_row });
+    if (!wait_ms(shared, next.delay_ms))
+        return hold_verdict_fail(a->v, hold_try_status(HOLD_TRY_STOPPED), HOLD_E_NET, 0, "'%.*s': ended because another file failed", MAX_SHOWN, subject(a));
+    *ret_next = next;
+    return 0;
+}
+
+/* ---- one file ---- */
+
+static int write_failed(struct attempt *a) {
+    a->end = a->v->status == HOLD_EXIT_FETCH_SPACE ? HOLD_TRY_SPACE : a->v->status == HOLD_EXIT_INTERNAL ? HOLD_TRY_INTERNAL : HOLD_TRY_WRITE;
+    return -1;
+}
+
+static bool is_complete(const struct attempt *a) {
+    if (wants_size(a))
+        return a->partial->bytes == a->file->size;
+    return a->end == HOLD_TRY_DONE && (a->partial->from.total == UINT64_MAX || a->partial->bytes == a->partial->from.total);
+}
+
+/* The digests of a complete partial against what is wanted; -1 with a->end DIGEST, CHANGED, or a failure of writing. */
+static int prove(struct attempt *a, struct hold_digest_value *ret_value) {
+    if (hold_partial_digest(a->partial, ret_value, a->v) < 0)
+        return write_failed(a);
+    const struct hold_fetch_file *file = a->file;
+    const uint8_t *got = file->has_sha256 ? ret_value->sha256 : ret_value->git_blob;
+    const uint8_t *wanted = file->has_sha256 ? file->sha256 : file->git_blob;
+    size_t n = file->has_sha256 ? 32 : 20;
+    if (!is_pinned(a) || memcmp(got, wanted, n) == 0)
+        return 0;
+    char got_hex[65], wanted_hex[65];
+    hold_hex_write(got, n, got_hex);
+    hold_hex_write(wanted, n, wanted_hex);
+    a->end = HOLD_TRY_DONE;
+    if (a->changed_to[0])
+        ends(a, HOLD_TRY_CHANGED, "changed at the origin while it was fetched: ETag %s, then %s; its digest is not the one pinned", a->first->etag, a->changed_to);
+    else
+        ends(a, HOLD_TRY_DIGEST, "%s %s came, %s is wanted", file->has_sha256 ? "SHA-256" : "git blob", got_hex, wanted_hex);
+    return -1;
+}
+
+/* Tries until the partial is complete and proven. */
+static int fetch_partial(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_partial *partial,
+                         struct hold_fetch_result *result, struct hold_digest_value *ret_value, struct hold_verdict *v) {
+    struct hold_tries tries = tries_by(&fetcher->shared->rules);
+    struct hold_validator first = partial->from;
+    char changed_to[HOLD_VALIDATOR_BYTES] = "";
+    tries.furthest = partial->bytes;
+    bool ask = !(file->size != UINT64_MAX && partial->bytes == file->size);
+    for (;;) {
+        struct attempt a = { .fetcher = fetcher, .file = file, .partial = partial, .v = v, .first = &first, .changed_to = changed_to };
+        if (!ask) {
+            if (prove(&a, ret_value) == 0)
+                return 0;
+        } else {
+            a.offset = is_pinned(&a) || partial->from.etag[0] ? partial->bytes : 0;
+            if (a.offset == 0 && partial->bytes && hold_partial_restart(partial, v) < 0)
+                return -1;
+            perform(&a, file->url, file->token);
+            result->fetched_bytes += a.received;
+            result->n_tries++;
+            if (a.end == HOLD_TRY_DONE && !is_complete(&a))
+                ends(&a, HOLD_TRY_NET, "cut at byte %llu", (unsigned long long) partial->bytes);
+            if (hold_partial_flush(partial, v) < 0)
+                (void) write_failed(&a);
+            else if (a.end == HOLD_TRY_DONE && prove(&a, ret_value) == 0)
+                return 0;
+        }
+        struct hold_try_next next = { 0 };
+        if (wait_for_next(&a, &tries, partial->bytes, &next) < 0) {
+            if (hold_try_status(a.end) == HOLD_EXIT_VERIFY_DIGEST || a.end == HOLD_TRY_CHANGED) {
+                struct hold_verdict ignored = { 0 };
+                (void) !hold_partial_restart(partial, &ignored); /* wrong bytes are no start for the next life */
+            }
+            return -1;
+        }
+        if (next.from_zero && hold_partial_restart(partial, v) < 0)
+            return -1;
+        ask = true;
+    }
+}
+
+/* 8 bytes that name target and wanted content, so that a partial is only continued towards the same. */
+static int make_key(const struct hold_fetch_file *file, uint8_t ret_key[8], struct hold_verdict *v) {
+    char text[4096];
+    uint8_t sha256[32];
+    char hex[65] = "";
+    if (file->has_sha256)
+        hold_hex_write(file->sha256, 32, hex);
+    else if (file->has_git_blob)
+        hold_hex_write(file->git_blob, 20, hex);
+    char shown[HOLD_URL_BYTES];
+    hold_url_shown(file->url, shown, sizeof shown); /* a signed query changes with each life */
+    int n = snprintf(text, sizeof text, "%s\n%s", file->path, hex[0] ? hex : shown);
+    if (hold_digest_bytes(text, HOLD_MIN((size_t) n, sizeof text - 1), sha256, &v->err) < 0)
+        return hold_verdict_is(v, HOLD_EXIT_INTERNAL);
+    memcpy(ret_key, sha256, 8);
+    return 0;
+}
+
+static int open_folder_of(const struct hold_fetch_file *file, int *ret_fd, const char **ret_name, struct hold_verdict *v) {
+    if (hold_mkdirs_below(file->folder_fd, file->path, &v->err) < 0)
+        return hold_verdict_of_write(v);
+    char folder[1024] = ".";
+    const char *slash = strrchr(file->path, '/');
+    if (slash)
+        snprintf(folder, sizeof folder, "%.*s", (int) (slash - file->path), file->path);
+    *ret_fd = openat(file->folder_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (*ret_fd < 0) {
+        (void) hold_fail(&v->err, HOLD_E_IO, errno, "open the folder of '%s'", file->path);
+        return hold_verdict_of_write(v);
+    }
+    *ret_name = slash ? slash + 1 : file->path;
+    return 0;
+}
+
+int hold_fetch_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_fetch_result *ret_result, struct hold_verdict *v) {
+    hold_autofd folder = -1;
+    const char *name = NULL;
+    struct hold_partial_target target = { .size = file->size, .is_pinned = file->has_sha256 || file->has_git_blob,
+                                          .with_git = file->has_git_blob && !file->has_sha256, .progress = &fetcher->shared->done_bytes };
+    if (open_folder_of(file, &folder, &name, v) < 0 || make_key(file, target.key, v) < 0)
+        return -1;
+    target.folder_fd = folder;
+    struct hold_partial partial = { .fd = -1 };
+    if (hold_partial_open(&partial, &target, v) < 0)
+        return -1;
+    struct hold_fetch_result result = { 0 };
+    struct hold_digest_value value = { 0 };
+    int rc = hold_partial_reserve(&partial, file->size, v);
+    if (rc == 0)
+        rc = fetch_partial(fetcher, file, &partial, &result, &value, v);
+    if (rc == 0)
+        rc = hold_partial_publish(&partial, name, v);
+    if (rc == 0) {
+        memcpy(result.sha256, value.sha256, 32);
+        result.size = partial.bytes;
+        struct hold_err ignored; /* without a marker the next start hashes again */
+        (void) !hold_proof_write(file->state_fd, file->path, partial.fd, value.sha256, &ignored);
+        *ret_result = result;
+    }
+    hold_partial_close(&partial);
+    return rc;
+}
+
+/* ---- documents and questions ---- */
+
+/* <https://host/path>; rel="next" */
+static void next_link(CURL *curl, char *ret_next) {
+    const char *link = header_of(curl, "Link");
+    ret_next[0] = '\0';
+    for (const char *open = strchr(link, '<'); open; open = strchr(open + 1, '<')) {
+        const char *close = strchr(open, '>');
+        const char *end = close ? close + strcspn(close, ",") : NULL;
+        const char *rel = close ? strstr(close, "rel=\"next\"") : NULL;
+        if (rel && rel < end && close - open - 1 < HOLD_URL_BYTES) {
+            memcpy(ret_next, open + 1, (size_t) (close - open - 1));
+            ret_next[close - open - 1] = '\0';
+            return;
+        }
+    }
+}
+
+int hold_fetch_text(struct hold_fetcher *fetcher, const char *url, const char *token, struct hold_buf *out, char *ret_next, struct hold_verdict *v) {
+    struct hold_tries tries = tries_by(&fetcher->shared->rules);
+    char shown[300];
+    hold_url_shown(url, shown, sizeof shown);
+    for (;;) {
+        struct attempt a = { .fetcher = fetcher, .document = out, .v = v };
+        hold_buf_clear(out);
+        perform(&a, url, token);
+        if (a.end == HOLD_TRY_DONE) {
+            if (ret_next)
+                next_link(fetcher->curl, ret_next);
+            return 0;
+        }
+        struct hold_try_next next = { 0 };
+        if (wait_for_next(&a, &tries, 0, &next) < 0)
+            return hold_wrap(&v->err, "%s", shown);
+    }
+}
+
+static size_t ignore_body(char *bytes, size_t size, size_t n, void *argument) {
+    (void) bytes, (void) argument;
+    return size * n;
+}
+
+bool hold_fetch_ask(const char *url, const char *ca_file, uint64_t timeout_ms, char *answer, size_t answer_bytes) {
+    bool is_tcp = strncmp(url, "tcp://", 6) == 0;
+    char address[HOLD_URL_BYTES], error_text[CURL_ERROR_SIZE] = "";
+    CURL *c = curl_easy_init();
+    if (!c) {
+        snprintf(answer, answer_bytes, "libcurl cannot be set up");
+        return false;
+    }
+    snprintf(address, sizeof address, "%s%s", is_tcp ? "http://" : "", is_tcp ? url + 6 : url);
+    curl_easy_setopt(c, CURLOPT_URL, address);
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_CONNECT_ONLY, is_tcp ? 1L : 0L);
+    if (is_tcp)
+        curl_easy_setopt(c, CURLOPT_PROXY, ""); /* the port itself is asked, not a proxy */
+    curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long) timeout_ms);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, ignore_body);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error_text);
+    curl_easy_setopt(c, CURLOPT_USERAGENT, "holdfast/" HOLD_VERSION);
+    if (ca_file)
+        curl_easy_setopt(c, CURLOPT_CAINFO, ca_file);
+    CURLcode code = curl_easy_perform(c);
+    long status = 0;
+    double seconds = 0;
+    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(c, CURLINFO_TOTAL_TIME, &seconds);
+    bool is_up = code == CURLE_OK && (is_tcp || (status >= 200 && status < 400));
+    if (code != CURLE_OK)
+        snprintf(answer, answer_bytes, "%s", *error_text ? error_text : curl_easy_strerror(code));
+    else if (is_tcp)
+        snprintf(answer, answer_bytes, "connected in %.0f ms", seconds * 1000);
+    else
+        snprintf(answer, answer_bytes, "HTTP %ld", status);
+    curl_easy_cleanup(c);
+    return is_up;
+}
+
+struct hold_fetcher *hold_fetcher_new(struct hold_fetch_shared *shared) {
+    struct hold_fetcher *fetcher = calloc(1, sizeof *fetcher);
+    if (!fetcher)
+        return NULL;
+    *fetcher = (struct hold_fetcher) { .curl = curl_easy_init(), .shared = shared };
+    fetcher->headers = curl_slist_append(NULL, "Accept-Encoding: identity");
+    if (!fetcher->curl || !fetcher->headers) {
+        hold_fetcher_free(fetcher);
+        return NULL;
+    }
+    return fetcher;
+}
+
+void hold_fetcher_free(struct hold_fetcher *fetcher) {
+    if (!fetcher)
+        return;
+    curl_easy_cleanup(fetcher->curl);
+    curl_slist_free_all(fetcher->headers);
+    free(fetcher);
+}

@@ -1,0 +1,95 @@
+/* fetch.h - bytes of one file over the network or from a folder: resume, tries, stall. Floor: supervisor/job.
+ * The only header of the house that stands for libcurl. */
+#ifndef HOLD_SUPERVISOR_JOB_FETCH_H
+#define HOLD_SUPERVISOR_JOB_FETCH_H
+
+#include "base/buf.h"
+#include "supervisor/job/verdict.h"
+#include "supervisor/policy/manifest.h"
+#include "supervisor/policy/tries.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* How hard to try. */
+struct hold_fetch_rules {
+    uint64_t tries;           /* failed ones in a row that end a file */
+    uint64_t backoff_ms, backoff_max_ms;
+    uint64_t retry_after_max_ms;
+    uint64_t connect_ms;      /* until a connection stands */
+    uint64_t stall_ms;        /* window in which stall_bytes must come */
+    uint64_t stall_bytes;
+    uint64_t deadline_at_ms;  /* hold_job_now_ms at which everything ends; 0: never */
+    const char *ca_file;      /* NULL: libcurl's own */
+};
+
+/* A failed try that is followed by another, for the log. */
+struct hold_fetch_retry {
+    const char *name; /* of the file */
+    const char *why;  /* hold_try_name */
+    const char *text;
+    uint64_t have_bytes, delay_ms;
+    uint32_t in_row;
+};
+
+/* What all transfers of one errand share. Set up by hold_fetch_shared_open. */
+struct hold_fetch_shared {
+    struct hold_fetch_rules rules;
+    _Atomic uint64_t done_bytes; /* of all files, in hand */
+    _Atomic bool stop;           /* one file failed for good: the others end with STOPPED */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;      /* on the monotonic clock */
+    void (*on_retry)(const struct hold_fetch_retry *retry); /* called by the thread that waits; may be NULL */
+};
+
+HOLD_MUST int hold_fetch_shared_open(struct hold_fetch_shared *shared, const struct hold_fetch_rules *rules, struct hold_verdict *v);
+void hold_fetch_shared_close(struct hold_fetch_shared *shared);
+/* Ends the waiting and the transfers of every thread. */
+void hold_fetch_stop(struct hold_fetch_shared *shared);
+
+struct hold_fetcher; /* one thread's connections */
+
+/* NULL when libcurl cannot be set up. */
+struct hold_fetcher *hold_fetcher_new(struct hold_fetch_shared *shared);
+void hold_fetcher_free(struct hold_fetcher *fetcher);
+
+/* One file of a source. */
+struct hold_fetch_file {
+    const char *url;
+    const char *token; /* bearer for the host of url only; NULL: none */
+    const char *path;  /* safe name below folder_fd */
+    int folder_fd;     /* the model folder, borrowed */
+    int state_fd;      /* markers, borrowed; -1: none are kept */
+    uint64_t size;     /* UINT64_MAX: unknown */
+    bool has_sha256, has_git_blob;
+    uint8_t sha256[32], git_blob[20];
+};
+
+struct hold_fetch_result {
+    uint8_t sha256[32];
+    uint64_t size;
+    uint64_t fetched_bytes; /* over the wire, all tries */
+    uint64_t n_tries;
+};
+
+/* From what a dead life left to the published, proven file and its marker. Blocks; waits between tries on shared. Fails with a
+ * FETCH_* status or VERIFY_DIGEST, naming file, try and last reason; the partial stays except when its bytes were wrong. */
+HOLD_MUST int hold_fetch_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_fetch_result *ret_result,
+                             struct hold_verdict *v);
+
+/* A small document into out (its maximum bounds it), with the same tries. ret_next: address of the Link header with
+ * rel="next", or "" (may be NULL; at least HOLD_URL_BYTES). Absent on the server is FETCH_MISSING. */
+#define HOLD_URL_BYTES 2048
+HOLD_MUST int hold_fetch_text(struct hold_fetcher *fetcher, const char *url, const char *token, struct hold_buf *out, char *ret_next,
+                              struct hold_verdict *v);
+
+/* An address without user, password and query, for messages: they may hold secrets. */
+void hold_url_shown(const char *url, char *out, size_t out_bytes);
+
+/* One question to a dependency, without tries: true with "HTTP 200" or "connected in 3 ms", false with why not.
+ * url: http, https, or tcp://host:port. Blocks at most timeout_ms. */
+bool hold_fetch_ask(const char *url, const char *ca_file, uint64_t timeout_ms, char *answer, size_t answer_bytes);
+
+#endif

@@ -1,0 +1,116 @@
+/* hub.c - reading a model hub's answers. Floor: supervisor/job; no I/O in here. */
+#include "supervisor/job/hub.h"
+
+#include "base/json.h"
+#include "base/list.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_TOKENS 200000u
+
+static bool is_word(const char *text, size_t n, bool may_have_slash) {
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i];
+        bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+        if (!is_plain && !(may_have_slash && c == '/'))
+            return false;
+    }
+    return n > 0 && text[0] != '.' && text[0] != '/' && text[n - 1] != '/' && !memmem(text, n, "..", 2) && !memmem(text, n, "//", 2);
+}
+
+int hold_hub_name_parse(const char *source, struct hold_hub_name *ret_name, struct hold_err *err) {
+    struct hold_hub_name name = { 0 };
+    const char *text = strncmp(source, "hf://", 5) == 0 ? source + 5 : source;
+    size_t repo_n = strcspn(text, "@");
+    const char *revision = text[repo_n] ? text + repo_n + 1 : "main";
+    const char *slash = memchr(text, '/', repo_n);
+    if (repo_n >= sizeof name.repo || !is_word(text, repo_n, true) || (slash && memchr(slash + 1, '/', repo_n - (size_t) (slash - text) - 1)))
+        return hold_fail(err, HOLD_E_CONFIG, 0, "'%.200s' is not hf://org/repo@revision", source);
+    if (strlen(revision) >= sizeof name.revision || !is_word(revision, strlen(revision), true))
+        return hold_fail(err, HOLD_E_CONFIG, 0, "'%.200s': the revision is not a branch, tag or commit", source);
+    memcpy(name.repo, text, repo_n);
+    memcpy(name.revision, revision, strlen(revision));
+    *ret_name = name;
+    return 0;
+}
+
+bool hold_hub_is_commit(const char *revision) {
+    uint8_t bytes[20];
+    return hold_hex_read(revision, 20, bytes);
+}
+
+static int parse(const char *text, size_t n, const char *what, struct cJSON **ret_root, struct hold_err *err) {
+    const struct hold_json_limits limits = { .max_bytes = HOLD_HUB_MAX_BYTES, .max_depth = 24, .max_tokens = MAX_TOKENS };
+    return hold_json_parse(text, n, what, limits, ret_root, err);
+}
+
+int hold_hub_commit(const char *text, size_t n, char ret_commit[41], struct hold_err *err) {
+    hold_autojson *root = NULL;
+    const char *sha = "";
+    if (parse(text, n, "answer about the revision", &root, err) < 0)
+        return -1;
+    if (!hold_json_str(hold_json_get(root, "sha"), &sha) || !hold_hub_is_commit(sha))
+        return hold_fail(err, HOLD_E_FORMAT, 0, "answer about the revision: \"sha\" is not a commit");
+    memcpy(ret_commit, sha, 41);
+    return 0;
+}
+
+/* 0 also for what is no file. */
+static int read_entry(const struct cJSON *entry, struct hold_arena *arena, struct hold_manifest *manifest, struct hold_err *err) {
+    const char *type = "", *path = "", *oid = "";
+    struct hold_manifest_file file = { 0 };
+    if (!hold_json_str(hold_json_get(entry, "type"), &type) || !hold_json_str(hold_json_get(entry, "path"), &path))
+        return hold_fail(err, HOLD_E_FORMAT, 0, "listing: an entry has no type or path");
+    if (strcmp(type, "file") != 0)
+        return 0;
+    const struct cJSON *lfs = hold_json_get(entry, "lfs");
+    bool is_lfs = lfs && hold_json_type_of(lfs) == HOLD_JSON_OBJECT;
+    if (!hold_json_u64(hold_json_get(is_lfs ? lfs : entry, "size"), &file.size) || !hold_json_str(hold_json_get(is_lfs ? lfs : entry, "oid"), &oid))
+        return hold_fail(err, HOLD_E_FORMAT, 0, "listing: '%.120s' has no size or digest", path);
+    file.has_sha256 = is_lfs && hold_hex_read(oid, 32, file.sha256);
+    file.has_git_blob = !is_lfs && hold_hex_read(oid, 20, file.git_blob);
+    if (!file.has_sha256 && !file.has_git_blob)
+        return hold_fail(err, HOLD_E_FORMAT, 0, "listing: '%.120s' has the digest '%.70s', which is none", path, oid);
+    if (manifest->n_files == HOLD_MANIFEST_MAX_FILES)
+        return hold_fail(err, HOLD_E_LIMIT, 0, "listing: more than %u files", HOLD_MANIFEST_MAX_FILES);
+    file.path = hold_arena_copy(arena, path, strlen(path));
+    if (!file.path)
+        return hold_fail(err, HOLD_E_LIMIT, 0, "no memory for the listing");
+    manifest->files[manifest->n_files++] = file;
+    return 0;
+}
+
+int hold_hub_tree(const char *text, size_t n, struct hold_arena *arena, struct hold_manifest *manifest, struct hold_err *err) {
+    hold_autojson *root = NULL;
+    if (parse(text, n, "listing", &root, err) < 0)
+        return -1;
+    if (hold_json_type_of(root) != HOLD_JSON_ARRAY)
+        return hold_fail(err, HOLD_E_FORMAT, 0, "listing: an array is wanted");
+    for (const struct cJSON *entry = hold_json_first(root); entry; entry = hold_json_next(entry))
+        if (read_entry(entry, arena, manifest, err) < 0)
+            return -1;
+    return 0;
+}
+
+static bool ends_with(const char *text, const char *end) {
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+void hold_hub_choose(struct hold_manifest *manifest) {
+    static const char *const other_formats[] = { ".bin", ".pth", ".pt", ".h5", ".msgpack", ".onnx", ".gguf", ".ot", ".ckpt" };
+    bool has_safetensors = false;
+    for (size_t i = 0; i < manifest->n_files; i++)
+        has_safetensors |= ends_with(manifest->files[i].path, ".safetensors");
+    size_t kept = 0;
+    for (size_t i = 0; i < manifest->n_files; i++) {
+        const char *path = manifest->files[i].path;
+        bool is_left_out = path[0] == '.' || strcmp(path, HOLD_MANIFEST_NAME) == 0;
+        for (size_t f = 0; has_safetensors && f < HOLD_COUNT_OF(other_formats); f++)
+            is_left_out |= ends_with(path, other_formats[f]);
+        if (!is_left_out)
+            manifest->files[kept++] = manifest->files[i];
+    }
+    manifest->n_files = kept;
+}

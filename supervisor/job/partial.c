@@ -1,0 +1,373 @@
+/* partial.c - a file on its way to its name. Floor: supervisor/job. */
+#include "supervisor/job/partial.h"
+
+#include "base/auto.h"
+#include "base/io.h"
+#include "base/list.h"
+#include "supervisor/job/clock.h"
+#include "supervisor/policy/manifest.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+
+#define WRITE_BEHIND (UINT64_C(8) << 20)
+#define MAX_SEEN 64 /* partials of one key looked at */
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
+#define ZFS_MAGIC 0x2fc12fc1
+
+/* File systems on which flock is kept between all that can see the file. */
+static bool locks_are_kept(int fd) {
+    static const unsigned long kept[] = { EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC, F2FS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, ZFS_MAGIC };
+    struct statfs fs;
+    if (fstatfs(fd, &fs) < 0)
+        return false;
+    for (size_t i = 0; i < HOLD_COUNT_OF(kept); i++)
+        if ((unsigned long) fs.f_type == kept[i])
+            return true;
+    return false;
+}
+
+static void prefix_of(const uint8_t key[8], char out[40]) {
+    char hex[17];
+    hold_hex_write(key, 8, hex);
+    snprintf(out, 40, ".holdfast-%s-", hex);
+}
+
+static bool is_partial_of(const char *name, const char *prefix) {
+    size_t n = strlen(name);
+    return strncmp(name, prefix, strlen(prefix)) == 0 && n > 5 && n < 72 && strcmp(name + n - 5, ".part") == 0;
+}
+
+/* Calls each with every partial of a key, until it returns false. */
+static void each_partial(int folder_fd, const uint8_t key[8], bool (*each)(int folder_fd, const char *name, void *argument), void *argument) {
+    char prefix[40];
+    prefix_of(key, prefix);
+    int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    if (!folder) {
+        hold_close_fd(&fd);
+        return;
+    }
+    int seen = 0;
+    for (struct dirent *e = readdir(folder); e && seen < MAX_SEEN; e = readdir(folder))
+        if (is_partial_of(e->d_name, prefix)) {
+            seen++;
+            if (!each(folder_fd, e->d_name, argument))
+                break;
+        }
+    closedir(folder);
+}
+
+/* Opens an existing partial and locks it; -1 when it is not a plain file, held, or gone meanwhile. */
+static int open_unheld(int folder_fd, const char *name) {
+    hold_autofd fd = openat(folder_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat mine, named;
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &mine) < 0 || !S_ISREG(mine.st_mode))
+        return -1;
+    /* Its owner may have published or removed it between open and lock. */
+    if (fstatat(folder_fd, name, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_ino != mine.st_ino || named.st_dev != mine.st_dev)
+        return -1;
+    return hold_take_fd(&fd);
+}
+
+struct found {
+    int fd;
+    char name[80];
+    uint64_t bytes;
+};
+
+static bool keep_largest(int folder_fd, const char *name, void *argument) {
+    struct found *best = argument;
+    hold_autofd fd = open_unheld(folder_fd, name);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) < 0 || (best->fd >= 0 && (uint64_t) st.st_size <= best->bytes))
+        return true;
+    hold_close_fd(&best->fd);
+    best->fd = hold_take_fd(&fd);
+    best->bytes = (uint64_t) st.st_size;
+    snprintf(best->name, sizeof best->name, "%.79s", name);
+    return true;
+}
+
+static uint64_t found_in(int folder_fd, const char *folder, int depth) {
+    int fd = openat(folder_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+    if (!entries) {
+        hold_close_fd(&fd);
+        return 0;
+    }
+    uint64_t sum = 0;
+    for (struct dirent *e = readdir(entries); e; e = readdir(entries)) {
+        struct stat st;
+        if (fstatat(dirfd(entries), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        if (S_ISREG(st.st_mode) && is_partial_of(e->d_name, ".holdfast-"))
+            sum += (uint64_t) st.st_blocks * 512; /* what is reserved counts too */
+        else if (S_ISDIR(st.st_mode) && depth > 0 && e->d_name[0] != '.')
+            sum += found_in(dirfd(entries), e->d_name, depth - 1);
+    }
+    closedir(entries);
+    return sum;
+}
+
+uint64_t hold_partial_found_all(int folder_fd) {
+    return found_in(folder_fd, ".", 1);
+}
+
+static void from_name(const struct hold_partial *p, char out[96]) {
+    snprintf(out, 96, "%s.from", p->name);
+}
+
+static void boot_id(char out[40]) {
+    out[0] = '\0';
+    hold_autofd fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, out, 36);
+    out[n > 0 ? n : 0] = '\0';
+}
+
+/* "etag\ntotal\nboot\n"; false when absent, of another boot, or not ours. */
+static bool read_from(const struct hold_partial *p, const char *partial, struct hold_validator *ret) {
+    char name[96], text[HOLD_VALIDATOR_BYTES + 100] = { 0 }, boot[40];
+    (void) p;
+    snprintf(name, sizeof name, "%s.from", partial);
+    hold_autofd fd = openat(p->folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    char *total = n > 0 ? strchr(text, '\n') : NULL;
+    char *at = total ? strchr(total + 1, '\n') : NULL;
+    char *end = at ? strchr(at + 1, '\n') : NULL;
+    if (!end || end[1] != '\0')
+        return false;
+    *total++ = *at++ = *end = '\0';
+    boot_id(boot);
+    if (boot[0] == '\0' || strcmp(boot, at) != 0 || text[0] == '\0' || strlen(text) >= HOLD_VALIDATOR_BYTES)
+        return false;
+    snprintf(ret->etag, sizeof ret->etag, "%s", text);
+    char *rest = NULL;
+    ret->total = strtoull(total, &rest, 10);
+    return rest && *rest == '\0';
+}
+
+int hold_partial_remember(struct hold_partial *p, const struct hold_validator *from, struct hold_verdict *v) {
+    char name[96], text[HOLD_VALIDATOR_BYTES + 100], boot[40];
+    p->from = *from;
+    if (from->etag[0] == '\0')
+        return 0;
+    from_name(p, name);
+    boot_id(boot);
+    int n = snprintf(text, sizeof text, "%s\n%llu\n%s\n", from->etag, (unsigned long long) from->total, boot);
+    hold_autofd fd = openat(p->folder_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        (void) hold_fail(&v->err, HOLD_E_IO, errno, "create '%s'", name);
+        return hold_verdict_of_write(v);
+    }
+    return hold_write_all(fd, text, (size_t) n, name, &v->err) < 0 ? hold_verdict_of_write(v) : 0;
+}
+
+static void forget_from(const struct hold_partial *p, const char *partial) {
+    char name[96];
+    snprintf(name, sizeof name, "%s.from", partial);
+    unlinkat(p->folder_fd, name, 0);
+}
+
+static int make_own(struct hold_partial *p, const uint8_t key[8], struct hold_verdict *v) {
+    char prefix[40];
+    prefix_of(key, prefix);
+    for (int i = 0; i < 16; i++) {
+        snprintf(p->name, sizeof p->name, "%s%08x.part", prefix, hold_job_random());
+        p->fd = openat(p->folder_fd, p->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+        if (p->fd >= 0 || errno != EEXIST)
+            break;
+    }
+    if (p->fd < 0) {
+        (void) hold_fail(&v->err, HOLD_E_IO, errno, "create a partial in the target folder");
+        return hold_verdict_of_write(v);
+    }
+    (void) flock(p->fd, LOCK_EX | LOCK_NB); /* only to show others that we live */
+    return 0;
+}
+
+/* Feeds the bytes of an old partial to the hasher and, when it is not continued in place, to ours. A read error ends it
+ * there: what follows is fetched. */
+static int take_prefix(struct hold_partial *p, int old_fd, uint64_t bytes, struct hold_verdict *v) {
+    bool in_place = old_fd == p->fd;
+    while (p->bytes < bytes) {
+        uint8_t *block = hold_hasher_block(&p->hasher);
+        ssize_t n = pread(old_fd, block, HOLD_MIN((uint64_t) HOLD_HASHER_BLOCK, bytes - p->bytes), (off_t) p->bytes);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break;
+        if (!in_place && hold_pwrite_all(p->fd, block, (size_t) n, p->bytes, "partial", &v->err) < 0)
+            return hold_verdict_of_write(v);
+        hold_hasher_give(&p->hasher, (size_t) n);
+        p->bytes += (uint64_t) n;
+        if (p->progress)
+            atomic_fetch_add(p->progress, (uint64_t) n);
+    }
+    p->synced = p->bytes;
+    if (in_place && p->bytes < bytes && ftruncate(p->fd, (off_t) p->bytes) < 0) {
+        (void) hold_fail(&v->err, HOLD_E_IO, errno, "cut '%s' at an unreadable byte", p->name);
+        return hold_verdict_of_write(v);
+    }
+    return 0;
+}
+
+static int take_over(struct hold_partial *p, const struct hold_partial_target *target, struct found *old, struct hold_verdict *v) {
+    bool may_go_on = target->is_pinned || read_from(p, old->name, &p->from);
+    if (!may_go_on || old->bytes > target->size) {
+        unlinkat(p->folder_fd, old->name, 0);
+        forget_from(p, old->name);
+        p->from = (struct hold_validator) { .total = UINT64_MAX };
+        return make_own(p, target->key, v);
+    }
+    if (locks_are_kept(old->fd)) {
+        p->fd = hold_take_fd(&old->fd);
+        memcpy(p->name, old->name, sizeof p->name);
+        return take_prefix(p, p->fd, old->bytes, v);
+    }
+    struct hold_validator from = p->from;
+    if (make_own(p, target->key, v) < 0 || take_prefix(p, old->fd, old->bytes, v) < 0)
+        return -1;
+    unlinkat(p->folder_fd, old->name, 0);
+    forget_from(p, old->name);
+    return target->is_pinned ? 0 : hold_partial_remember(p, &from, v);
+}
+
+int hold_partial_open(struct hold_partial *p, const struct hold_partial_target *target, struct hold_verdict *v) {
+    *p = (struct hold_partial) { .folder_fd = target->folder_fd, .fd = -1, .from = { .total = UINT64_MAX }, .progress = target->progress };
+    memcpy(p->key, target->key, sizeof p->key);
+    if (hold_hasher_open(&p->hasher, target->with_git, target->size, &v->err) < 0)
+        return hold_verdict_is(v, HOLD_EXIT_INTERNAL);
+    struct found old = { .fd = -1 };
+    each_partial(target->folder_fd, target->key, keep_largest, &old);
+    int rc = old.fd >= 0 ? take_over(p, target, &old, v) : make_own(p, target->key, v);
+    hold_close_fd(&old.fd);
+    if (rc < 0)
+        hold_partial_close(p);
+    return rc;
+}
+
+int hold_partial_reserve(struct hold_partial *p, uint64_t size, struct hold_verdict *v) {
+    if (size <= p->bytes || size == UINT64_MAX)
+        return 0;
+    if (fallocate(p->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t) size) == 0 || (errno != ENOSPC && errno != EDQUOT))
+        return 0;
+    (void) hold_fail(&v->err, HOLD_E_IO, errno, "reserve %llu more bytes", (unsigned long long) (size - p->bytes));
+    return hold_verdict_of_write(v);
+}
+
+int hold_partial_flush(struct hold_partial *p, struct hold_verdict *v) {
+    if (p->block_n == 0)
+        return 0;
+    uint64_t begun = hold_job_now_ms();
+    uint8_t *block = hold_hasher_block(&p->hasher);
+    uint64_t at = p->bytes - p->block_n;
+    if (hold_pwrite_all(p->fd, block, p->block_n, at, "partial", &v->err) < 0) {
+        /* What did reach the file is beyond the hashed prefix: a later life hashes it again anyway. */
+        if (p->progress)
+            atomic_fetch_sub(p->progress, p->block_n);
+        p->bytes = at;
+        p->block_n = 0;
+        (void) !ftruncate(p->fd, (off_t) at); /* what stays beyond is hashed again by the next owner */
+        return hold_verdict_of_write(v);
+    }
+    hold_hasher_give(&p->hasher, p->block_n);
+    p->block_n = 0;
+    (void) hold_hasher_block(&p->hasher); /* a hash slower than the network is waited for here, on our account */
+    /* Writing starts now and not in one burst at the fsync; the kernel keeps the pages. */
+    if (p->bytes - p->synced >= WRITE_BEHIND) {
+        (void) sync_file_range(p->fd, (off_t) p->synced, (off_t) (p->bytes - p->synced), SYNC_FILE_RANGE_WRITE);
+        p->synced = p->bytes;
+    }
+    p->blocked_ms += hold_job_now_ms() - begun;
+    return 0;
+}
+
+int hold_partial_add(struct hold_partial *p, const void *bytes, size_t n, struct hold_verdict *v) {
+    const uint8_t *from = bytes;
+    while (n) {
+        size_t part = HOLD_MIN(n, HOLD_HASHER_BLOCK - p->block_n);
+        memcpy(hold_hasher_block(&p->hasher) + p->block_n, from, part);
+        p->block_n += part;
+        p->bytes += part;
+        from += part;
+        n -= part;
+        if (p->progress)
+            atomic_fetch_add(p->progress, part);
+        if (p->block_n == HOLD_HASHER_BLOCK && hold_partial_flush(p, v) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int hold_partial_restart(struct hold_partial *p, struct hold_verdict *v) {
+    if (p->progress)
+        atomic_fetch_sub(p->progress, p->bytes);
+    p->bytes = p->synced = 0;
+    p->block_n = 0;
+    p->from = (struct hold_validator) { .total = UINT64_MAX };
+    forget_from(p, p->name);
+    if (hold_hasher_restart(&p->hasher, &v->err) < 0)
+        return hold_verdict_is(v, HOLD_EXIT_INTERNAL);
+    if (ftruncate(p->fd, 0) < 0) {
+        (void) hold_fail(&v->err, HOLD_E_IO, errno, "empty '%s'", p->name);
+        return hold_verdict_of_write(v);
+    }
+    return 0;
+}
+
+int hold_partial_digest(struct hold_partial *p, struct hold_digest_value *ret_value, struct hold_verdict *v) {
+    if (hold_partial_flush(p, v) < 0)
+        return -1;
+    return hold_hasher_end(&p->hasher, ret_value, &v->err) < 0 ? hold_verdict_is(v, HOLD_EXIT_INTERNAL) : 0;
+}
+
+/* The lock falls with the name: what nobody holds is rubbish of the dead, now that the target is there. */
+static bool remove_unheld(int folder_fd, const char *name, void *argument) {
+    const struct hold_partial *p = argument;
+    hold_autofd fd = open_unheld(folder_fd, name);
+    if (fd >= 0 && locks_are_kept(fd)) {
+        unlinkat(folder_fd, name, 0);
+        forget_from(p, name);
+    }
+    return true;
+}
+
+int hold_partial_publish(struct hold_partial *p, const char *name, struct hold_verdict *v) {
+    struct stat st;
+    /* Room reserved beyond the end is given back; the size is what was hashed. */
+    if (ftruncate(p->fd, (off_t) p->bytes) < 0 || fstat(p->fd, &st) < 0) {
+        (void) hold_fail(&v->err, HOLD_E_IO, errno, "finish '%s'", name);
+        return hold_verdict_of_write(v);
+    }
+    if (hold_publish(p->folder_fd, p->fd, p->name, name, &v->err) < 0)
+        return hold_verdict_of_write(v);
+    forget_from(p, p->name);
+    each_partial(p->folder_fd, p->key, remove_unheld, p);
+    p->name[0] = '\0';
+    return 0;
+}
+
+void hold_partial_close(struct hold_partial *p) {
+    if (p->fd >= 0 && p->name[0]) {
+        struct hold_verdict ignored = { 0 };
+        (void) !hold_partial_flush(p, &ignored);
+        if (p->bytes == 0) {
+            unlinkat(p->folder_fd, p->name, 0);
+            forget_from(p, p->name);
+        }
+    }
+    hold_hasher_close(&p->hasher);
+    hold_close_fd(&p->fd);
+}

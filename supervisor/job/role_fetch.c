@@ -1,0 +1,136 @@
+/* role_fetch.c - `holdfast-job fetch`: options to one errand. Floor: supervisor/job. */
+#include "base/exit.h"
+#include "base/io.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "supervisor/job/bring.h"
+#include "supervisor/job/clock.h"
+#include "supervisor/job/roles.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+struct fetch_config {
+    const char *out, *url, *sha256, *state, *manifest, *digest, *ca_file, *hub_endpoint, *hub_token, *hub_token_path;
+    uint64_t size, tries, backoff_ms, backoff_max_ms, retry_after_max_ms, connect_ms, stall_ms, stall_bytes, deadline_ms, connections, reserve_bytes;
+    struct hold_strs again;
+    bool deep, refresh;
+};
+
+#define ROW(n, t, f, d, lo, hi, h, ...) { .name = n, .type = HOLD_OPT_##t, .offset = offsetof(struct fetch_config, f), .initial = d, .min = lo, .max = hi, .help = h, __VA_ARGS__ }
+
+static const struct hold_opt rows[] = {
+    ROW("out", STR, out, NULL, 0, 0, "folder of the model, or with --url the file", .value = "PATH"),
+    ROW("url", STR, url, NULL, 0, 0, "fetch one file from this address", .value = "URL"),
+    ROW("sha256", STR, sha256, NULL, 0, 0, "what the file's SHA-256 must be (with --url)", .value = "HEX"),
+    ROW("size", BYTES, size, NULL, 0, 0, "what the file's size must be (with --url); 0: unknown"),
+    ROW("state", STR, state, NULL, 0, 0, "folder for the marker that proves the file at once next time (with --url)", .value = "DIR"),
+    ROW("manifest", STR, manifest, NULL, 0, 0, "pinned list of files instead of the source's own", .value = "FILE", .env = "HOLDFAST_MODEL_MANIFEST"),
+    ROW("digest", STR, digest, NULL, 0, 0, "identity that the model must have", .value = "HEX", .env = "HOLDFAST_MODEL_DIGEST"),
+    ROW("again", STRS, again, NULL, 0, 0, "hash this file whatever its marker says, and fetch it when it is wrong; repeatable", .value = "NAME"),
+    ROW("deep", BOOL, deep, NULL, 0, 0, "believe no marker: hash every file that is there"),
+    ROW("refresh", BOOL, refresh, NULL, 0, 0, "ask the source even when everything brought from it last time is proven"),
+    ROW("fetch-connections", U64, connections, "4", 1, 16, "files fetched at once"),
+    ROW("fetch-tries", U64, tries, "3", 1, 100, "tries in a row that brought less than 1 MiB and end a file"),
+    ROW("fetch-backoff", MS, backoff_ms, "1s", 0, 600000, "first wait between tries; it doubles"),
+    ROW("fetch-backoff-max", MS, backoff_max_ms, "60s", 0, 3600000, "longest wait between tries"),
+    ROW("fetch-retry-after-max", MS, retry_after_max_ms, "5m", 0, 3600000, "a longer Retry-After is cut to this"),
+    ROW("fetch-connect-timeout", MS, connect_ms, "10s", 1, 600000, "until a connection stands"),
+    ROW("fetch-stall", MS, stall_ms, "30s", 1, 3600000, "window in which --fetch-stall-bytes must come, else the connection is dropped and resumed"),
+    ROW("fetch-stall-bytes", BYTES, stall_bytes, "1MiB", 0, 0, "bytes that must come in that window"),
+    ROW("fetch-deadline", MS, deadline_ms, "6h", 0, 604800000, "total time for everything; 0: none"),
+    ROW("fetch-reserve", BYTES, reserve_bytes, "64MiB", 0, 0, "disk space that stays free"),
+    ROW("ca-file", STR, ca_file, NULL, 0, 0, "certificates to trust", .value = "FILE", .env = "SSL_CERT_FILE"),
+    ROW("hf-endpoint", STR, hub_endpoint, "https://huggingface.co", 0, 0, "the hub behind hf://", .value = "URL", .env = "HF_ENDPOINT"),
+    ROW("hf-token", SECRET, hub_token, NULL, 0, 0, "token for the hub; it never follows a redirect to another host", .env = "HF_TOKEN"),
+    ROW("hf-token-path", STR, hub_token_path, NULL, 0, 0, "file that holds the token", .value = "FILE", .env = "HF_TOKEN_PATH"),
+};
+
+static void on_retry(const struct hold_fetch_retry *r) {
+    hold_log(HOLD_LV_WARN, HOLD_EV_FETCH_RETRY, HOLD_LS("file", r->name), HOLD_LS("why", r->why), HOLD_LS("text", r->text),
+             HOLD_LU("have_bytes", r->have_bytes), HOLD_LU("failed_in_row", r->in_row), HOLD_LU("delay_ms", r->delay_ms));
+}
+
+static int check_usage(const struct fetch_config *c, const struct hold_strs *words, struct hold_verdict *v) {
+    if (!c->out || !*c->out)
+        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--out is missing");
+    bool has_url = c->url && *c->url;
+    if (has_url == (words->n == 1))
+        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, has_url ? "either SOURCE or --url, not both" : "a SOURCE or --url is missing");
+    if (!has_url && ((c->sha256 && *c->sha256) || c->size || (c->state && *c->state)))
+        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--sha256, --size and --state belong to --url");
+    if (has_url && ((c->manifest && *c->manifest) || (c->digest && *c->digest)))
+        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--manifest and --digest belong to a SOURCE");
+    if (has_url && strncmp(c->url, "http://", 7) != 0 && strncmp(c->url, "https://", 8) != 0 && strncmp(c->url, "file:///", 8) != 0)
+        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--url '%.60s': http://, https:// or file:/// is wanted", c->url);
+    if (strlen(has_url ? c->url : words->at[0]) >= HOLD_URL_BYTES)
+        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "the source's address is longer than %d bytes", HOLD_URL_BYTES - 1);
+    return 0;
+}
+
+/* HF_TOKEN, else the first line of HF_TOKEN_PATH; "" when neither is set. */
+static int read_token(const struct fetch_config *c, struct hold_buf *store, const char **ret_token, struct hold_verdict *v) {
+    *ret_token = c->hub_token ? c->hub_token : "";
+    if (**ret_token || !c->hub_token_path || !*c->hub_token_path)
+        return 0;
+    if (hold_read_file(c->hub_token_path, store, &v->err) < 0)
+        return hold_verdict_is(v, HOLD_EXIT_CONFIG);
+    if (store->n)
+        store->data[strcspn(store->data, "\r\n")] = '\0';
+    *ret_token = store->n ? store->data : "";
+    return 0;
+}
+
+static int run(const struct fetch_config *c, const struct hold_strs *words, int control_fd, struct hold_verdict *v) {
+    char ca[PATH_MAX], endpoint[520];
+    const char *token = "";
+    hold_autobuf token_text = hold_buf_with_max(4096);
+    if (check_usage(c, words, v) < 0 || read_token(c, &token_text, &token, v) < 0)
+        return -1;
+    snprintf(endpoint, sizeof endpoint, "%s", c->hub_endpoint);
+    for (size_t n = strlen(endpoint); n && endpoint[n - 1] == '/'; n--)
+        endpoint[n - 1] = '\0';
+    struct hold_fetch_rules rules = { .tries = c->tries, .backoff_ms = c->backoff_ms, .backoff_max_ms = c->backoff_max_ms,
+                                      .retry_after_max_ms = c->retry_after_max_ms, .connect_ms = c->connect_ms, .stall_ms = c->stall_ms,
+                                      .stall_bytes = c->stall_bytes, .deadline_at_ms = c->deadline_ms ? hold_job_now_ms() + c->deadline_ms : 0,
+                                      .ca_file = hold_role_ca_file(c->ca_file, ca, sizeof ca) };
+    struct hold_fetch_shared shared;
+    if (hold_fetch_shared_open(&shared, &rules, v) < 0)
+        return -1;
+    shared.on_retry = on_retry;
+    int rc;
+    if (c->url && *c->url) {
+        size_t n = strlen(endpoint);
+        bool is_hub = strncmp(c->url, endpoint, n) == 0 && c->url[n] == '/';
+        rc = hold_bring_one(&(struct hold_bring_one) { .url = c->url, .out = c->out, .state_dir = c->state, .token = is_hub ? token : NULL, .sha256 = c->sha256,
+                                                       .size = c->size ? c->size : UINT64_MAX, .reserve_bytes = c->reserve_bytes, .deep = c->deep,
+                                                       .control_fd = control_fd }, &shared, v);
+    } else {
+        rc = hold_bring_run(&(struct hold_bring) { .wants = { .source = words->at[0], .manifest_file = c->manifest, .hub_endpoint = endpoint, .hub_token = token },
+                                                   .out = c->out, .digest = c->digest, .deep = c->deep, .refresh = c->refresh, .again = c->again,
+                                                   .connections = c->connections, .reserve_bytes = c->reserve_bytes, .control_fd = control_fd }, &shared, v);
+    }
+    hold_fetch_shared_close(&shared);
+    return rc;
+}
+
+int hold_role_fetch(int argc, char **argv) {
+    struct fetch_config config = { 0 };
+    enum hold_opt_source sources[HOLD_COUNT_OF(rows)];
+    hold_autobuf store = hold_buf_with_max(64u << 10);
+    struct hold_strs words = { 0 };
+    int control_fd = -1;
+    const struct hold_role_begin begin = {
+        .log_name = "job:fetch",
+        .synopsis = "holdfast fetch SOURCE --out DIR [options]\n       holdfast fetch --url URL [--sha256 HEX] [--size BYTES] --out FILE [--state DIR] [options]",
+        .set = { .rows = rows, .n_rows = HOLD_COUNT_OF(rows), .sources = sources, .store = &store },
+        .config = &config,
+        .max_words = 1,
+    };
+    int status = hold_role_begin(&begin, argc, argv, &words, &control_fd);
+    if (status >= 0)
+        return status;
+    struct hold_verdict v = { 0 };
+    return run(&config, &words, control_fd, &v) < 0 ? hold_verdict_end(&v, control_fd) : HOLD_EXIT_OK;
+}

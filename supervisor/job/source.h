@@ -1,0 +1,36 @@
+/* source.h - where a model comes from: a name to a list of files with address, size and digest. Floor: supervisor/job.
+ *
+ *   https://host/folder/        with holdfast.manifest.json in it      https://host/any.json    a manifest, its files beside it
+ *   file:///folder, /folder     with a manifest, or just files         hf://org/repo@revision   a hub that speaks Hugging Face's API */
+#ifndef HOLD_SUPERVISOR_JOB_SOURCE_H
+#define HOLD_SUPERVISOR_JOB_SOURCE_H
+
+#include "base/arena.h"
+#include "supervisor/job/fetch.h"
+#include "supervisor/policy/manifest.h"
+
+struct hold_source_wants {
+    const char *source;
+    const char *manifest_file; /* a pinned manifest on this machine instead of the origin's; NULL: none */
+    const char *hub_endpoint;  /* "https://huggingface.co" */
+    const char *hub_token;     /* NULL or "": none */
+};
+
+/* Lives in the arena it was made with; wants stays borrowed. */
+struct hold_source {
+    struct hold_manifest manifest;
+    const char *base;  /* address that file names are added to; ends with '/' */
+    const char *token; /* for the host of base only; NULL: none */
+    char commit[41];   /* of a hub; "" otherwise */
+};
+
+/* Asks the origin unless a manifest is given. Fails with CONFIG (the name), MANIFEST (its content), or a FETCH_* status. */
+HOLD_MUST int hold_source_list(const struct hold_source_wants *wants, struct hold_fetcher *fetcher, struct hold_arena *arena,
+                               struct hold_source *ret_source, struct hold_verdict *v);
+/* The address of a file, percent-encoded. False when it does not fit. */
+bool hold_source_url(const struct hold_source *source, const char *path, char *out, size_t out_bytes);
+/* All regular files of a folder and its folders (8 deep), hidden names and the manifest left out, as path and size, sorted
+ * and checked; no digests. Symbolic links to files are followed (model caches are made of them). */
+HOLD_MUST int hold_folder_list(const char *folder, struct hold_arena *arena, struct hold_manifest *ret_manifest, struct hold_err *err);
+
+#endif

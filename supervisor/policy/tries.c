@@ -1,0 +1,120 @@
+/* tries.c - failure classes of fetching and what follows from each. Floor: supervisor/policy, pure. */
+#include "supervisor/policy/tries.h"
+
+#include "base/exit.h"
+#include "base/list.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    bool retry, restart;
+    int status;
+} classes[HOLD_TRY_COUNT] = {
+#define X(id, again, zero, exit_id) [HOLD_TRY_##id] = { #id, again, zero, HOLD_EXIT_##exit_id },
+    HOLD_TRY_LIST(X)
+#undef X
+};
+
+const char *hold_try_name(enum hold_try_end end) {
+    return (size_t) end < HOLD_TRY_COUNT ? classes[end].name : "?";
+}
+
+int hold_try_status(enum hold_try_end end) {
+    return (size_t) end < HOLD_TRY_COUNT ? classes[end].status : HOLD_EXIT_INTERNAL;
+}
+
+enum hold_try_end hold_try_of_http(long http_status, bool was_redirected) {
+    if (http_status == 403 && was_redirected)
+        return HOLD_TRY_EXPIRED;
+    if (http_status == 401 || http_status == 403 || http_status == 407 || http_status == 451)
+        return HOLD_TRY_DENIED;
+    if (http_status == 404 || http_status == 410)
+        return HOLD_TRY_MISSING;
+    if (http_status == 416)
+        return HOLD_TRY_RANGE;
+    if (http_status == 429)
+        return HOLD_TRY_BUSY;
+    if (http_status == 408 || http_status == 425 || (http_status >= 500 && http_status <= 599))
+        return HOLD_TRY_SERVER;
+    return HOLD_TRY_REFUSED;
+}
+
+static uint64_t backoff_ms(const struct hold_tries *tries, uint32_t random) {
+    uint64_t whole = tries->first_ms;
+    for (uint32_t i = 1; i < tries->in_row && whole < tries->max_ms; i++)
+        whole *= 2;
+    whole = HOLD_MIN(whole, tries->max_ms);
+    uint64_t half = whole / 2;
+    return half + ((whole - half) * random >> 32);
+}
+
+struct hold_try_next hold_tries_fold(struct hold_tries *tries, enum hold_try_end end, uint64_t reached, uint64_t retry_after_ms, uint32_t random) {
+    uint64_t brought = reached > tries->furthest ? reached - tries->furthest : 0;
+    tries->furthest += brought;
+    tries->n_tries++;
+    tries->in_row = brought >= HOLD_TRY_PROGRESS_BYTES ? 0 : tries->in_row + 1;
+    if ((size_t) end >= HOLD_TRY_COUNT || !classes[end].retry || tries->in_row >= tries->max_in_row)
+        return (struct hold_try_next) { .again = false };
+    struct hold_try_next next = { .again = true, .from_zero = classes[end].restart };
+    /* A try that brought something shows a living server: come back at once, less one short pause. */
+    next.delay_ms = tries->in_row ? backoff_ms(tries, random) : HOLD_MIN(tries->first_ms, UINT64_C(100));
+    if (retry_after_ms)
+        next.delay_ms = HOLD_MAX(next.delay_ms, HOLD_MIN(retry_after_ms, tries->max_retry_after_ms));
+    return next;
+}
+
+/* Decimal digits at *at, at most 18, moved over. */
+static bool take_number(const char **at, uint64_t *ret) {
+    uint64_t value = 0;
+    int n = 0;
+    for (; **at >= '0' && **at <= '9' && n < 18; n++, (*at)++)
+        value = value * 10 + (uint64_t) (**at - '0');
+    *ret = value;
+    return n > 0;
+}
+
+bool hold_content_range(const char *text, uint64_t *ret_first, uint64_t *ret_last, uint64_t *ret_total) {
+    uint64_t first, last, total = UINT64_MAX;
+    if (strncmp(text, "bytes ", 6) != 0)
+        return false;
+    const char *at = text + 6;
+    if (!take_number(&at, &first) || *at++ != '-' || !take_number(&at, &last) || *at++ != '/')
+        return false;
+    if (*at == '*')
+        at++;
+    else if (!take_number(&at, &total))
+        return false;
+    if (*at != '\0' || last < first || last >= total)
+        return false;
+    *ret_first = first;
+    *ret_last = last;
+    *ret_total = total;
+    return true;
+}
+
+static bool begins_with(const uint8_t *bytes, size_t n, const char *word) {
+    size_t i = 0;
+    for (; word[i]; i++) {
+        if (i >= n)
+            return false;
+        uint8_t c = bytes[i];
+        if (c >= 'A' && c <= 'Z')
+            c = (uint8_t) (c + 32);
+        if (c != (uint8_t) word[i])
+            return false;
+    }
+    return true;
+}
+
+bool hold_looks_like_page(const uint8_t *bytes, size_t n) {
+    if (n >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0)
+        bytes += 3, n -= 3;
+    while (n && (*bytes == ' ' || *bytes == '\t' || *bytes == '\r' || *bytes == '\n'))
+        bytes++, n--;
+    return begins_with(bytes, n, "<!doctype html") || begins_with(bytes, n, "<html");
+}
+
+bool hold_looks_like_pointer(const uint8_t *bytes, size_t n) {
+    return begins_with(bytes, n, "version https://git-lfs.github.com/spec/");
+}

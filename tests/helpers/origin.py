@@ -1,0 +1,245 @@
+#!/usr/bin/env python3
+"""origin.py ROOT [--tls CERT KEY] [--hub REPO DIR] [--gated TOKEN] [--log FILE]: an HTTP origin with ranges and faults.
+
+Prints its port. Plain files are served below /; /~FAULT+FAULT@PART/path serves path with faults, which apply only to paths
+that contain PART (all without it). Counters are kept for each address, so `drop:2` means the first two requests of a file.
+
+  drop:N             the connection is closed before any answer
+  status:CODE:N[:S]  the first N answers are CODE (with Retry-After: S; S may be "date3": a date 3 s ahead)
+  cut:B  rst:B       every answer ends after B bytes of body, by close or by reset; cutonce:B only the first
+  flip:N             one bit in the middle is wrong in the first N answers that carry it (N = 0: always)
+  stall:B  drip:B    the first answer stands still after B bytes, or brings 4 bytes a second
+  mute:N             the first N requests are never answered
+  change:B           the first answer is cut after B bytes; from then on content and ETag are others
+  norange  wrongrange:N  short:N  long:N  html:N  pointer  redirect  tags  noetag
+"""
+import email.utils, hashlib, http.server, json, os, re, socket, ssl, struct, sys, threading, time, urllib.parse
+
+ROOT, HUB, GATED, LOG = '.', {}, None, None
+COUNTS, LOCK = {}, threading.Lock()
+COMMIT = 'a' * 40
+
+
+def count(key):
+    with LOCK:
+        COUNTS[key] = COUNTS.get(key, 0) + 1
+        return COUNTS[key]
+
+
+class Origin(http.server.BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+
+    def log_message(self, *a):
+        pass
+
+    def note(self, status):
+        if LOG:
+            line = json.dumps({'t': time.time(), 'path': self.path, 'range': self.headers.get('Range'), 'if_range': self.headers.get('If-Range'),
+                               'auth': self.headers.get('Authorization'), 'host': self.headers.get('Host'), 'status': status})
+            with LOCK, open(LOG, 'a') as f:
+                f.write(line + '\n')
+
+    def die(self, reset=False):
+        self.close_connection = True
+        if reset:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+        try:
+            self.wfile.flush()
+            if not reset:
+                self.connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.connection.close()
+
+    def plain(self, status, body=b'', **headers):
+        self.note(status)
+        self.send_response(status)
+        for k, v in headers.items():
+            self.send_header(k.replace('_', '-'), v)
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        try:
+            self.answer()
+        except (BrokenPipeError, ConnectionResetError, OSError):
+            self.close_connection = True
+
+    def answer(self):
+        path, faults = urllib.parse.unquote(self.path.split('?')[0]), []
+        m = re.match(r'/~([^/@]*)(?:@([^/]*))?(/.*)', path)
+        if m:
+            path = m.group(3)
+            if not m.group(2) or m.group(2) in path:
+                faults = [f.split(':') for f in m.group(1).split('+')]
+        if HUB and self.hub(path):
+            return
+        if path.startswith('/cdn/'):
+            path = path[4:]
+            root = list(HUB.values())[0]
+        else:
+            root = ROOT
+        full = os.path.normpath(root + path)
+        if not os.path.isfile(full):
+            return self.plain(404, b'not here\n')
+        with open(full, 'rb') as f:
+            data = f.read()
+        self.serve(path, data, faults)
+
+    def hub(self, path):
+        for repo, root in HUB.items():
+            if not (path.startswith('/api/models/' + repo + '/') or path.startswith('/' + repo + '/resolve/')):
+                continue
+            if GATED and self.headers.get('Authorization') != 'Bearer ' + GATED:
+                self.plain(401, b'', X_Error_Code='GatedRepo', X_Error_Message='Access to this model is restricted')
+                return True
+            if '/revision/' in path:
+                self.plain(200, json.dumps({'id': repo, 'sha': COMMIT, 'siblings': []}).encode(), Content_Type='application/json')
+            elif '/tree/' in path:
+                names = sorted(os.listdir(root))
+                page = 'page=2' in self.path
+                part = names[len(names) // 2:] if page else names[:len(names) // 2]
+                rows = []
+                for n in part:
+                    data = open(os.path.join(root, n), 'rb').read()
+                    row = {'type': 'file', 'path': n, 'size': len(data), 'oid': hashlib.sha1(b'blob %d\0' % len(data) + data).hexdigest()}
+                    if n.endswith('.safetensors'):
+                        row['lfs'] = {'oid': hashlib.sha256(data).hexdigest(), 'size': len(data), 'pointerSize': 134}
+                    rows.append(row)
+                headers = {'Content_Type': 'application/json'}
+                if not page:
+                    headers['Link'] = '<http://%s%s&page=2>; rel="next"' % (self.headers['Host'], self.path)
+                self.plain(200, json.dumps(rows).encode(), **headers)
+            else:
+                name = path.split('/resolve/' + COMMIT + '/', 1)[1]
+                port = self.server.server_address[1]
+                if name.endswith('.safetensors'):  # large files live on another host
+                    self.plain(302, b'', Location='http://localhost:%d/cdn/%s' % (port, name), X_Repo_Commit=COMMIT)
+                else:
+                    self.serve('/' + name, open(os.path.join(root, name), 'rb').read(), [])
+            return True
+        return False
+
+    def serve(self, path, data, faults):
+        key, cut, reset, flip = self.path.split('?')[0], None, False, False
+        etag, wants_range, claim = '"%s"' % hashlib.sha1(data).hexdigest(), True, None
+        ctype = 'application/octet-stream'
+        stall = drip = None
+        for name, *args in faults:
+            n = [int(a) for a in args if a.isdigit()] or [0]
+            seen = count((key, name)) if name in ('drop', 'status', 'cutonce', 'stall', 'drip', 'mute', 'change', 'wrongrange', 'short', 'long', 'html', 'tags') else 0
+            if name == 'drop' and seen <= n[0]:
+                self.note(0)
+                return self.die()
+            if name == 'mute' and seen <= n[0]:
+                self.note(0)
+                time.sleep(60)
+                return self.die()
+            if name == 'status' and (seen <= n[1] if len(n) > 1 else True):
+                headers = {}
+                if len(args) > 2:
+                    after = args[2]
+                    headers['Retry_After'] = email.utils.formatdate(time.time() + int(after[4:]), usegmt=True) if after.startswith('date') else after
+                return self.plain(n[0], b'no\n', **headers)
+            if name in ('cut', 'rst'):
+                cut, reset = n[0], name == 'rst'
+            if name == 'cutonce' and seen == 1:
+                cut = n[0]
+            if name == 'flip':
+                flip = n[0]
+            if name == 'stall' and seen == 1:
+                stall = n[0]
+            if name == 'drip' and seen == 1:
+                drip = n[0]
+            if name == 'change':
+                if seen == 1:
+                    cut = n[0]
+                else:
+                    data = bytes(255 - b for b in data)
+                    etag = '"changed"'
+            if name == 'short' and (seen <= n[0] or n[0] == 0):
+                data = data[:-1000]
+            if name == 'long' and (seen <= n[0] or n[0] == 0):
+                data = data + b'x' * 4096
+            if name == 'html' and (seen <= n[0] or n[0] == 0):
+                return self.plain(200, b'<!DOCTYPE html><html><body>log in</body></html>\n', Content_Type='text/html')
+            if name == 'pointer':
+                data = b'version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n' % (hashlib.sha256(data).hexdigest().encode(), len(data))
+            if name == 'norange':
+                wants_range = False
+            if name == 'tags':
+                etag = '"%d"' % seen
+            if name == 'noetag':
+                etag = None
+            if name == 'redirect':
+                return self.plain(302, b'', Location='http://localhost:%d%s' % (self.server.server_address[1], urllib.parse.quote(path)))
+        total, first, status = len(data), 0, 200
+        m = re.match(r'bytes=(\d+)-$', self.headers.get('Range') or '')
+        if_range = self.headers.get('If-Range')
+        if m and wants_range and (not if_range or if_range == etag):
+            first, status = int(m.group(1)), 206
+            if first >= total:
+                return self.plain(416, b'', Content_Range='bytes */%d' % total)
+            for name, *args in faults:
+                if name == 'wrongrange' and COUNTS.get((key, name), 0) <= int(args[0]) + 1:
+                    first = max(0, first - 100)
+        body = data[first:]
+        if flip is not False:
+            at = len(data) // 2 - first
+            if 0 <= at < len(body) and (cut is None or at < cut) and (flip == 0 or count((key, 'flipped')) <= flip):
+                body = body[:at] + bytes([body[at] ^ 1]) + body[at + 1:]
+        self.note(status)
+        self.send_response(status)
+        self.send_header('Content-Type', ctype)
+        self.send_header('Accept-Ranges', 'bytes')
+        if etag:
+            self.send_header('ETag', etag)
+        if status == 206:
+            self.send_header('Content-Range', 'bytes %d-%d/%d' % (first, total - 1, total))
+        self.send_header('Content-Length', str(len(body)))
+        self.end_headers()
+        if stall is not None or drip is not None:
+            self.wfile.write(body[:stall if stall is not None else drip])
+            self.wfile.flush()
+            for i in range(240):
+                time.sleep(.25)
+                if drip is not None:
+                    self.wfile.write(b'x')
+            return self.die()
+        if cut is not None and cut < len(body):
+            self.wfile.write(body[:cut])
+            if reset:
+                time.sleep(.05)  # what was sent arrives; a reset discards it otherwise
+            return self.die(reset)
+        self.wfile.write(body)
+
+
+def main():
+    global ROOT, GATED, LOG
+    args = sys.argv[1:]
+    ROOT = os.path.abspath(args.pop(0))
+    tls = None
+    while args:
+        a = args.pop(0)
+        if a == '--tls':
+            tls = (args.pop(0), args.pop(0))
+        elif a == '--hub':
+            repo = args.pop(0)
+            HUB[repo] = os.path.abspath(args.pop(0))
+        elif a == '--gated':
+            GATED = args.pop(0)
+        elif a == '--log':
+            LOG = args.pop(0)
+    http.server.ThreadingHTTPServer.daemon_threads = True
+    http.server.ThreadingHTTPServer.request_queue_size = 64
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Origin)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+
+
+main()
