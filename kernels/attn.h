@@ -7,6 +7,8 @@
 
 /* Tokens in one page of the cache. */
 #define HOLD_PAGE_TOKENS 64u
+/* Largest head_dim that the attention kernels take. */
+#define HOLD_HEAD_DIM_MAX 512u
 
 /* The key-value cache: n_pages pages of page_bytes one after the other; inside a page one block per layer; inside a
  * block the keys, then the values, each [kv head][token of the page][head_dim]. Keys are stored after rotation. */

@@ -133,7 +133,8 @@ int hold_rope(struct hold_stream *s, struct hold_t2 x, struct hold_t2 cs, uint32
 
 static int check_kv(struct hold_stream *s, const char *op, const struct hold_kv *kv, uint32_t layer, const struct hold_places *places,
                     uint32_t rows) {
-    if (!kv->pool || kv->n_pages == 0 || kv->n_kv_heads == 0 || kv->head_dim == 0 || layer >= kv->n_layers ||
+    if (!kv->pool || kv->n_pages == 0 || kv->n_kv_heads == 0 || kv->head_dim == 0 || kv->head_dim > HOLD_HEAD_DIM_MAX ||
+         layer >= kv->n_layers ||
         (kv->dtype != HOLD_F32 && kv->dtype != HOLD_BF16))
         return hold_stream_fail(s, "%s: layer %u of a cache of %u pages, %u layers, %u x %u, %s", op, layer, kv->n_pages, kv->n_layers,
                                 kv->n_kv_heads, kv->head_dim, hold_dtype_name(kv->dtype));
@@ -169,7 +170,7 @@ int hold_attend_full(struct hold_stream *s, struct hold_t2 o, struct hold_t2 q, 
     TRY(check_type(s, "attend_full", "k", k, q.rows, q.cols, q.dtype));
     TRY(check_type(s, "attend_full", "v", v, q.rows, q.cols, q.dtype));
     TRY(check_type(s, "attend_full", "o", o, q.rows, q.cols, q.dtype));
-    if (head_dim == 0 || q.cols % head_dim != 0)
+    if (head_dim == 0 || head_dim > HOLD_HEAD_DIM_MAX || q.cols % head_dim != 0)
         return hold_stream_fail(s, "attend_full: heads of %u in rows of %u", head_dim, q.cols);
     return s->ops->attend_full(s, o, q, k, v, head_dim, scale);
 }
