@@ -28,6 +28,7 @@ struct hold_sampler {
     size_t n_biases;
     const uint32_t *forbidden; /* ids that may not come now: the end ids while min_tokens is not reached */
     size_t n_forbidden;
+    bool wants_logprob;        /* fill hold_sampled.logprob: costs a pass over the vocabulary */
     uint64_t seed, request;    /* with the position, the whole state of the random numbers */
 };
 
@@ -38,7 +39,8 @@ struct hold_sampler hold_sampler_greedy(void);
 
 struct hold_sampled {
     uint32_t id;
-    float logprob;  /* natural, of id under the model's own distribution (raw logits, before bias, penalties, filters) */
+    float logprob;  /* natural, of id under the model's own distribution (raw logits, before bias, penalties, filters);
+                       0 unless wanted or n_top > 0 */
     uint32_t n_top; /* as many as asked for, most probable first */
     uint32_t top_ids[HOLD_SAMPLE_TOP_MAX];
     float top_logprobs[HOLD_SAMPLE_TOP_MAX];
