@@ -54,7 +54,7 @@ const char *hold_sandbox_level_name(enum hold_sandbox_level level);
     X(FILES, "landlock-files", "only granted files and folders can be opened")                       \
     X(PORTS, "landlock-ports", "only granted TCP ports can be bound or connected")                   \
     X(SCOPE, "landlock-scope", "no signal and no abstract socket to anyone outside")                 \
-    X(CALLS, "seccomp", "only listed system calls, unknown ones do not exist")                       \
+    X(CALLS, "seccomp", "only listed system calls; unknown ones do not exist")                       \
     X(EXEC_ONCE, "exec-once", "exec works once: the supervisor's own")
 
 enum hold_layer {
@@ -117,8 +117,8 @@ struct hold_sandbox_request {
     enum hold_sandbox_level level;
     const char *prefix;    /* installed prefix, or the build folder: readable */
     const char *program;   /* absolute path given to execve: the one thing that may be executed */
-    const char *model_dir; /* engine: read; fetch, verify: written; front: not granted */
-    const char *scratch_dir; /* written by engine-cuda (JIT cache) and foreign */
+    const char *model_dir; /* must exist. engine, preflight: read; fetch, verify: written; front: not granted */
+    const char *scratch_dir; /* must exist. written by engine-cuda (JIT cache) and foreign */
     const struct hold_sandbox_grant *grants; /* further grants (foreign, or a CA file or token file for fetch) */
     size_t n_grants;
     const uint16_t *bind_ports; /* foreign: TCP ports it may listen on */
@@ -149,18 +149,18 @@ struct hold_sandbox_request {
     X(SET_UID, "switch user")                 /* value: uid */                                       \
     X(CAPS_CLEAR, "empty capability sets")                                                           \
     X(DEATH_SIGNAL, "set the death signal")   /* extra: pid the parent must still have */            \
-    X(LIMIT, "set a resource limit")          /* value: soft and hard, extra: enum hold_limit */     \
+    X(LIMIT, "set a resource limit")          /* value: highest soft and hard, extra: enum hold_limit */ \
     X(UMASK, "set the umask")                 /* value: bits */                                      \
     X(NO_NEW_PRIVS, "set no-new-privs")                                                              \
     X(MDWE, "refuse writable and executable memory")                                                 \
     X(RULESET, "create the landlock ruleset") /* value: handled file rights, extra: net | scope << 32 */ \
     X(ALLOW_PATH, "grant a path")             /* value: rights, extra: 1 when it may be absent */    \
-    X(ALLOW_TASKS, "grant thread names")      /* /proc/self/task WRITE, held open so that the rule stays */ \
+    X(ALLOW_HELD, "grant a folder of /proc")  /* as ALLOW_PATH, and the folder stays open: procfs makes new inodes */ \
     X(ALLOW_PORT, "grant a port")             /* value: net rights, extra: port */                   \
     X(RESTRICT, "enter the landlock domain")                                                         \
     X(FILTER_ARGS, "load the argument filter")                                                       \
-    X(FILTER_SELF, "load the exec-once filter")                                                      \
-    X(FILTER_CALLS, "load the call filter")   /* last: it forbids seccomp itself */
+    X(FILTER_CALLS, "load the call filter")                                                          \
+    X(FILTER_LAST, "load the last filter")    /* exec once, own signals only, unknown calls, no more filters */
 
 enum hold_sandbox_op_kind {
 #define X(id, name) HOLD_OP_##id,
@@ -213,9 +213,14 @@ struct hold_sandbox_plan {
  *   CONFIG when the request is wrong (no profile, a relative path, descriptors not ascending, run_uid without root),
  *   LIMIT  when it does not fit,
  *   DENIED under STRICT when a layer cannot be had; the text lists every such layer with its reason (exit status 100).
- * Nothing is allocated; *ret_plan is about 22 KiB, so keep it in static or heap memory. */
+ * Nothing is allocated; *ret_plan is about 22 KiB, so keep it in static or heap memory, and after a failure its content
+ * means nothing. */
 HOLD_MUST int hold_sandbox_plan_for(const struct hold_sandbox_request *request, const struct hold_sandbox_facts *facts,
                                     struct hold_sandbox_plan *ret_plan, struct hold_err *err);
+
+/* Adds one operation at the end, its path (NULL: none) copied in. Fails with LIMIT. For the files that make plans. */
+HOLD_MUST int hold_sandbox_plan_add(struct hold_sandbox_plan *plan, struct hold_sandbox_op op, const char *path,
+                                    struct hold_err *err);
 
 /* The path or name at an offset ("" for 0). */
 const char *hold_sandbox_plan_text(const struct hold_sandbox_plan *plan, uint32_t at);

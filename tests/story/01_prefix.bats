@@ -24,7 +24,7 @@ alone() {
         root=$1 proc=$2; shift 2
         for node in null zero urandom; do : > "$root/dev/$node"; mount --bind "/dev/$node" "$root/dev/$node"; done
         if [ -n "$proc" ]; then mount --rbind /proc "$root/proc"; fi
-        exec env -i PATH=/nowhere chroot "$root" "$@"' sh "$ROOT" "$proc" "$@"
+        exec env -i "$(command -v chroot)" "$root" "$@"' sh "$ROOT" "$proc" "$@"
 }
 
 @test "install puts programs, loader, libraries, CA bundle and licences, and nothing of the machine" {
