@@ -23,8 +23,14 @@ $(FUZZ_TEST): $(BUILD)/%: %.c tests/fuzz/replay.c $(UNIT_LIB) $(BUILD)/.flags
 # A helper is built from the C library alone unless its own rule says otherwise.
 $(HELPERS): $(BUILD)/tests/%: tests/helpers/%.c $(wildcard tests/helpers/*.h) $(BUILD)/.flags
 	@mkdir -p $(@D)
-	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(HELPER_LDFLAGS) $< -lm -o $@
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(HELPER_LDFLAGS) $< $(HELPER_LIBS) -lm -o $@
 $(BUILD)/tests/make-t: HELPER_LDFLAGS := -pie
+# inbox is the sandbox itself around any program.
+INBOX_OBJ := $(addprefix $(BUILD)/supervisor/,host/sandbox.o host/seccomp.o host/caps.o policy/sandbox_plan.o policy/sandbox_grants.o \
+             policy/sandbox_env.o) $(addprefix $(BUILD)/base/,err.o buf.o num.o)
+$(BUILD)/tests/inbox: $(INBOX_OBJ)
+$(BUILD)/tests/inbox: HELPER_LIBS := $(INBOX_OBJ) -lseccomp -lcap
+$(BUILD)/tests/escape: HELPER_LIBS := -lpthread
 HELPER_LDFLAGS ?= $(if $(STATIC),-static-pie,-pie)
 
 units: $(UNIT_TEST) ## build and run the unit, property and kernel tests
