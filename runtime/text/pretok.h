@@ -17,5 +17,7 @@ enum hold_pretok {
 bool hold_pretok_find(const char *pattern, enum hold_pretok *ret);
 /* Bytes of the first word of text; at least 1 when n > 0. A byte that is not UTF-8 counts as a sign of its own. */
 size_t hold_pretok_next(enum hold_pretok splitter, const char *text, size_t n);
+/* Is the first character white space? Its length (1 for a byte that is not UTF-8, 0 at the end) either way. */
+bool hold_pretok_is_space(const char *text, size_t n, size_t *ret_length);
 
 #endif

@@ -56,8 +56,8 @@ static inline size_t hold_pieces_count(const struct hold_buf *pieces) {
     return pieces->n / sizeof(struct hold_piece);
 }
 
-/* Is the text of a checkpoint's chat template one that renders by this rule? Compared by length and hash of its bytes,
- * white space at the end ignored. */
+/* Is the text of a checkpoint's chat template one that renders by this rule? The published one is told by its length and
+ * its tokens, others by length and hash of their bytes; white space at the end is ignored. */
 bool hold_template_is_known(const char *text, size_t n);
 
 #endif

@@ -17,21 +17,20 @@
 #define HOLD_TOK_MAX_TEXT_BYTES (16u << 20) /* of one call to hold_tok_encode */
 #define HOLD_TOK_MAX_WORD_BYTES (2u << 20)  /* one word of the splitter; longer is refused */
 
-/* A checked view of the table; borrows its bytes. Fields are private to runtime/text. */
+/* A checked view of the table; borrows its bytes. Fields are private to runtime/text (layout: token_table.h). */
 struct hold_tok {
-    const void *head;
-    const uint32_t *starts;  /* [n_ids + 1] into blob */
-    const uint8_t *flags;    /* [n_ids] */
-    const char *blob;        /* raw bytes of every token */
-    const void *merges;      /* rows by rank */
-    const uint32_t *merge_slots;
-    const uint32_t *word_slots;
-    const uint32_t *added;   /* ids of added tokens, longest text first */
-    const uint32_t *byte_ids; /* [256] */
+    const uint32_t *starts;    /* [n_ids + 1] into blob */
+    const uint8_t *flags;      /* [n_ids] */
+    const char *blob;          /* raw bytes of every token */
+    const struct hold_tok_merge *merges; /* [n_merges] by rank */
+    const uint32_t *merge_slots; /* [merge_mask + 1] rank + 1, or 0 */
+    const uint32_t *word_slots;  /* [word_mask + 1] id + 1, or 0 */
+    const uint32_t *added;     /* [n_added] ids of added tokens, longest text first */
+    const uint32_t *byte_ids;  /* [256] */
     uint32_t n_ids, n_merges, n_added, merge_mask, word_mask;
-    uint32_t splitter; /* enum hold_pretok */
+    uint32_t splitter;         /* enum hold_pretok */
     bool ignores_merges;
-    bool starts_added[256]; /* an added token begins with this byte */
+    bool starts_added[256];    /* an added token begins with this byte */
 };
 
 /* bytes: 16-byte aligned, must outlive ret_tok. Checks every offset, id and count. Fails with FORMAT. */

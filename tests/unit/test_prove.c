@@ -1,0 +1,368 @@
+/* test_prove.c - a whole folder to a plan: the tiny model in all its dialects, and the little model of examples/.
+ * Proven: what right folders give, what each damage is called. Not proven: contents of the data area (digests do that). */
+#include "tests/unit/test.h"
+
+#include "base/list.h"
+#include "runtime/plan/plan.h"
+#include "runtime/text/token.h"
+#include "runtime/weights/prove.h"
+#include "tests/helpers/model_folder.h"
+#include "tests/helpers/t_model.h"
+
+#include <math.h>
+
+static char scratch[] = "/tmp/hold-prove-XXXXXX";
+
+static void t_folder(const struct t_options *o, struct model_folder *f) {
+    char path[64], file[512];
+    snprintf(path, sizeof path, "%s/t", scratch);
+    t_write(o, path);
+    assert_true(folder_read(path, f));
+    for (size_t i = 0; i < f->n_files; i++) {
+        snprintf(file, sizeof file, "%s/%s", path, f->files[i].name);
+        unlink(file);
+    }
+    rmdir(path);
+}
+
+static int prove(const struct model_folder *f, bool needs_tokenizer, struct hold_buf *plan, struct hold_buf *warnings, struct hold_err *err) {
+    const struct hold_prove_options o = { .needs_tokenizer = needs_tokenizer };
+    *plan = hold_buf_with_max(HOLD_PLAN_MAX_BYTES);
+    *warnings = hold_buf_with_max(65536);
+    return hold_model_prove(f->files, f->n_files, &o, plan, warnings, err);
+}
+
+/* The folder must prove; the record is copied out. */
+static struct hold_record record_of(const struct model_folder *f) {
+    struct hold_err err = { 0 };
+    struct hold_plan plan;
+    hold_autobuf bytes = { 0 };
+    hold_autobuf warnings = { 0 };
+    if (prove(f, false, &bytes, &warnings, &err) < 0)
+        fail_msg("refused: %s", err.text);
+    assert_int_equal(hold_plan_open(bytes.data, bytes.n, &plan, &err), 0);
+    return *plan.record;
+}
+
+static void refused(const struct model_folder *f, bool needs_tokenizer, enum hold_errc code, const char *words) {
+    struct hold_err err = { 0 };
+    hold_autobuf bytes = { 0 };
+    hold_autobuf warnings = { 0 };
+    if (prove(f, needs_tokenizer, &bytes, &warnings, &err) == 0)
+        fail_msg("accepted; wanted '%s'", words);
+    if (!strstr(err.text, words) || err.code != code)
+        fail_msg("code %s, '%s' is not about '%s'", hold_errc_name(err.code), err.text, words);
+}
+
+static void three_dialects_give_one_record(void **unused) {
+    (void) unused;
+    struct hold_record r[3];
+    for (int d = 0; d < 3; d++) {
+        struct model_folder f;
+        t_folder(&(struct t_options) { .dialect = (enum t_dialect) d }, &f);
+        r[d] = record_of(&f);
+        folder_free(&f);
+    }
+    assert_memory_equal(&r[0], &r[1], sizeof r[0]);
+    assert_memory_equal(&r[0], &r[2], sizeof r[0]);
+    assert_int_equal(r[0].hidden, 128);
+    assert_int_equal(r[0].n_layers, 3);
+    assert_int_equal(r[0].n_kv_heads, 2);
+    assert_int_equal(r[0].head_dim, 32);
+    assert_int_equal(r[0].rotary_dim, 16);
+    assert_int_equal(r[0].mrope_sections[0], 2);
+    assert_int_equal(r[0].mrope_sections[2], 3);
+    assert_int_equal(r[0].vocab, T_VOCAB);
+    assert_int_equal(r[0].vision_mlp, 128);
+    assert_int_equal(r[0].merger_mlp, 224);
+    assert_int_equal(r[0].position_rows, 4);
+    assert_int_equal(r[0].n_eos, 4);
+    assert_int_equal(r[0].eos[3], t_id("</answer>"));
+    assert_int_equal(r[0].image_token, t_id("<|image|>"));
+    assert_int_equal(r[0].min_pixels, 12544);
+    assert_int_equal(r[0].max_pixels, 9633792);
+    assert_int_equal(r[0].top_k, 2);
+    assert_true(r[0].rope_theta == 10000 && r[0].rms_eps == 1e-5 && r[0].has_qkv_bias == 1 && !r[0].is_tied);
+    assert_true(fabsf(r[0].temperature - 0.8f) < 1e-7f && isnan(r[0].repetition_penalty));
+}
+
+static void other_theta_and_an_integer_eos_are_read(void **unused) {
+    (void) unused;
+    struct model_folder f;
+    t_folder(&(struct t_options) { .dialect = T_ROPE }, &f);
+    folder_edit(&f, "config.json", "\"rope_theta\": 10000.0", "\"rope_theta\": 500000");
+    folder_edit(&f, "config.json", "\"eos_token_id\": [978, 985, 987, 997]", "\"eos_token_id\": 7");
+    folder_drop(&f, "generation_config.json");
+    struct hold_record r = record_of(&f);
+    assert_true(r.rope_theta == 500000);
+    assert_int_equal(r.n_eos, 1);
+    assert_int_equal(r.eos[0], 7);
+    assert_true(isnan(r.temperature) && r.top_k == 0);
+    folder_free(&f);
+}
+
+static void every_tensor_is_found_where_it_lies(void **unused) {
+    (void) unused;
+    static struct t_list l;
+    const struct t_options o = { .dialect = T_ROPE };
+    struct model_folder f;
+    struct hold_err err = { 0 };
+    struct hold_plan plan;
+    hold_autobuf bytes = { 0 };
+    hold_autobuf warnings = { 0 };
+    t_folder(&o, &f);
+    t_tensors(&o, &l);
+    assert_int_equal(prove(&f, false, &bytes, &warnings, &err), 0);
+    assert_int_equal(hold_plan_open(bytes.data, bytes.n, &plan, &err), 0);
+    assert_int_equal(plan.n_tensors, 69);
+    assert_int_equal(plan.n_files, 3);
+    uint64_t elements = 0;
+    for (size_t i = 0; i < plan.n_tensors; i++) {
+        const struct hold_plan_tensor *t = &plan.tensors[i];
+        const struct hold_plan_file file = hold_plan_file_at(&plan, t->file);
+        const char *data = folder_find(&f, file.name)->data;
+        bool is_known = false;
+        assert_ptr_equal(hold_plan_find(&plan, t->role, t->layer), t);
+        elements += t->bytes / 2;
+        /* by value: exactly one tensor of the generator has these first and last elements */
+        for (int k = 0; k < l.n; k++) {
+            uint16_t first, last;
+            const uint64_t seed = t_fnv(l.t[k].name);
+            memcpy(&first, data + t->offset, 2);
+            memcpy(&last, data + t->offset + t->bytes - 2, 2);
+            if (l.t[k].elements * 2 == t->bytes && first == t_bf16(t_value(&l.t[k], seed, 0)) &&
+                last == t_bf16(t_value(&l.t[k], seed, l.t[k].elements - 1)) && strstr(l.t[k].name, hold_role_name(t->role)))
+                is_known = true;
+        }
+        if (!is_known)
+            fail_msg("%s of layer %u is not where the plan says", hold_role_name(t->role), t->layer);
+    }
+    assert_int_equal(elements, 910288);
+    folder_free(&f);
+}
+
+static void weight_generator_gives_the_check_values(void **unused) {
+    (void) unused;
+    static const struct {
+        const char *name;
+        uint64_t hash;
+        float first[4];
+    } checks[] = {
+        { "lm_head.weight", UINT64_C(0xab67eb515e1b6f0d), { 0.1513671875f, 0.1484375f, -0.140625f, -0.023681640625f } },
+        { "model.language_model.layers.0.self_attn.q_proj.weight", UINT64_C(0xa744054b4f4168c9),
+          { 0.11474609375f, 0.01373291015625f, -0.026123046875f, -0.1396484375f } },
+        { "model.visual.downsample.weight", UINT64_C(0x6a3575a502a9296a), { -0.0849609375f, 0.05810546875f, -0.0986328125f, -0.0303955078125f } },
+    };
+    static struct t_list l;
+    t_tensors(&(struct t_options) { 0 }, &l);
+    for (size_t c = 0; c < HOLD_COUNT_OF(checks); c++) {
+        assert_true(t_fnv(checks[c].name) == checks[c].hash);
+        for (int k = 0; k < l.n; k++)
+            for (uint64_t e = 0; e < 4 && strcmp(l.t[k].name, checks[c].name) == 0; e++) {
+                const uint32_t bits = (uint32_t) t_bf16(t_value(&l.t[k], checks[c].hash, e)) << 16;
+                assert_memory_equal(&bits, &checks[c].first[e], 4);
+            }
+    }
+}
+
+static void variants_of_the_folder_prove(void **unused) {
+    (void) unused;
+    static const struct t_options variants[] = {
+        { .old_names = true }, { .single = true }, { .dtype = T_F32 }, { .dtype = T_F16, .single = true }, { .kv_heads = 1 },
+        { .text_only = true }, { .text_only = true, .dialect = T_FLAT },
+    };
+    for (size_t i = 0; i < HOLD_COUNT_OF(variants); i++) {
+        struct model_folder f;
+        t_folder(&variants[i], &f);
+        struct hold_record r = record_of(&f);
+        assert_int_equal(r.vision_depth, variants[i].text_only ? 0 : 2);
+        assert_int_equal(r.mrope_sections[0], variants[i].text_only ? 0 : 2);
+        folder_free(&f);
+    }
+}
+
+static void bias_is_decided_by_the_tensors_when_unsaid(void **unused) {
+    (void) unused;
+    struct model_folder f;
+    t_folder(&(struct t_options) { .dialect = T_NESTED }, &f);
+    folder_edit(&f, "config.json", "\"attention_bias\": true, ", "");
+    assert_int_equal(record_of(&f).has_qkv_bias, 1);
+    folder_free(&f);
+    t_folder(&(struct t_options) { .dialect = T_NESTED }, &f);
+    folder_edit(&f, "config.json", "\"attention_bias\": true, ", "\"attention_bias\": false, ");
+    refused(&f, false, HOLD_E_FORMAT, "extra: model.language_model.layers.0.self_attn.k_proj.bias");
+    folder_free(&f);
+}
+
+static void each_wrong_config_is_refused_by_name(void **unused) {
+    (void) unused;
+    static const struct {
+        const char *from, *to, *words;
+    } wrong[] = {
+        { ", \"partial_rotary_factor\": 0.5", "", "partial_rotary_factor: is missing everywhere" },
+        { "\"rope_theta\": 10000.0, ", "", "rope_theta: is missing everywhere" },
+        { "\"model_type\": \"glm4v\"", "\"model_type\": \"glm\"", "'glm' (two norms" },
+        { "\"model_type\": \"glm4v\"", "\"model_type\": \"llama\"", "'llama' is not supported" },
+        { "Glm4vForConditionalGeneration", "Glm4vMoeForConditionalGeneration", "Glm4vMoeForConditionalGeneration" },
+        { "\"rope_type\": \"default\"", "\"rope_type\": \"yarn\"", "'yarn' is not supported" },
+        { "[2, 3, 3]", "[2, 3, 4]", "mrope_section [2, 3, 4]" },
+        { "[2, 3, 3]", "[2, 6]", "three whole numbers" },
+        { "\"hidden_size\": 128", "\"hidden_size\": 0", "hidden_size: 0" },
+        { "\"hidden_size\": 128", "\"hidden_size\": \"128\"", "hidden_size: a string" },
+        { "\"hidden_size\": 128, ", "", "hidden_size: is missing" },
+        { "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", "do not divide" },
+        { "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4", "missing: model.language_model.layers.3.input_layernorm.weight" },
+        { "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2", "extra: model.language_model.layers.2" },
+        { "\"intermediate_size\": 224, \"num", "\"intermediate_size\": 226, \"num", "has shape [448, 128], needed is [452, 128]" },
+        { "\"hidden_act\": \"silu\", \"hidden", "\"hidden_act\": \"gelu\", \"hidden", "'gelu' is not supported" },
+        { "\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true", "extra: lm_head.weight" },
+        { "\"tie_word_embeddings\": false", "\"quantization_config\": {\"quant_method\": \"awq\"}", "quantization_config" },
+        { "\"out_hidden_size\": 128", "\"out_hidden_size\": 64", "vision_out" },
+        { "\"eos_token_id\": [978,", "\"eos_token_id\": [9999,", "eos_token_id 9999 is outside" },
+        { "\"image_token_id\": 992, ", "", "image_token_id: is missing" },
+        { "\"rms_norm_eps\": 1e-05, ", "", "rms_norm_eps: is missing" },
+        { "\"vision_config\"", "\"version_config\"", "vision_config: is missing" },
+        { "{\"architectures\"", "{\"architectures\": [], \"architectures\"", "occurs twice" },
+    };
+    for (size_t i = 0; i < HOLD_COUNT_OF(wrong); i++) {
+        struct model_folder f;
+        t_folder(&(struct t_options) { .dialect = T_ROPE }, &f);
+        folder_edit(&f, "config.json", wrong[i].from, wrong[i].to);
+        refused(&f, false, HOLD_E_FORMAT, wrong[i].words);
+        folder_free(&f);
+    }
+}
+
+static void each_wrong_preprocessor_is_refused_by_name(void **unused) {
+    (void) unused;
+    static const struct {
+        const char *from, *to, *words;
+    } wrong[] = {
+        { "\"patch_size\": 14", "\"patch_size\": 16", "patch_size: 16, config.json says 14" },
+        { "\"do_rescale\": true", "\"do_rescale\": false", "do_rescale: false" },
+        { "\"do_rescale\": true", "\"resample\": 2", "only 3 (bicubic)" },
+        { "\"do_rescale\": true", "\"rescale_factor\": 0.5", "only 1/255" },
+        { "0.48145466, ", "", "image_mean: three numbers" },
+        { "\"shortest_edge\": 12544, ", "", "shortest_edge: is missing" },
+        { "\"longest_edge\": 9633792", "\"longest_edge\": 100", "max_pixels" },
+    };
+    for (size_t i = 0; i < HOLD_COUNT_OF(wrong); i++) {
+        struct model_folder f;
+        t_folder(&(struct t_options) { .dialect = T_ROPE }, &f);
+        folder_edit(&f, "preprocessor_config.json", wrong[i].from, wrong[i].to);
+        refused(&f, false, HOLD_E_FORMAT, wrong[i].words);
+        folder_free(&f);
+    }
+}
+
+static void missing_and_foreign_files_are_named(void **unused) {
+    (void) unused;
+    struct model_folder f;
+    t_folder(&(struct t_options) { .tiny_tokenizer = true }, &f);
+    refused(&(struct model_folder) { 0 }, true, HOLD_E_MISSING, "config.json");
+    folder_drop(&f, "model-00002-of-00003.safetensors");
+    refused(&f, true, HOLD_E_MISSING, "model-00002-of-00003.safetensors");
+    folder_drop(&f, "model.safetensors.index.json");
+    refused(&f, true, HOLD_E_MISSING, "neither");
+    folder_put(&f, "pytorch_model.bin", "PK\x03\x04", 4);
+    refused(&f, true, HOLD_E_FORMAT, "pytorch_model.bin is a PyTorch pickle");
+    folder_free(&f);
+    t_folder(&(struct t_options) { 0 }, &f);
+    refused(&f, true, HOLD_E_MISSING, "tokenizer.json");
+    folder_free(&f);
+}
+
+static void index_and_shards_must_agree(void **unused) {
+    (void) unused;
+    struct model_folder f;
+    t_folder(&(struct t_options) { 0 }, &f);
+    folder_edit(&f, "model.safetensors.index.json", "\"lm_head.weight\": \"model-00003", "\"lm_head.weight\": \"model-00001");
+    refused(&f, false, HOLD_E_FORMAT, "says that lm_head.weight is in model-00001-of-00003.safetensors, but it is not");
+    folder_free(&f);
+    t_folder(&(struct t_options) { 0 }, &f);
+    folder_edit(&f, "model.safetensors.index.json", "\"lm_head.weight\"", "\"lm_head.weighs\"");
+    refused(&f, false, HOLD_E_FORMAT, "lm_head.weighs");
+    folder_free(&f);
+    t_folder(&(struct t_options) { 0 }, &f);
+    folder_edit(&f, "model.safetensors.index.json", "\"lm_head.weight\": \"model-00003", "\"lm_head.weight\": \"../model-00003");
+    refused(&f, false, HOLD_E_FORMAT, "safe relative name");
+    folder_free(&f);
+}
+
+static void an_unknown_template_needs_the_option(void **unused) {
+    (void) unused;
+    struct model_folder f;
+    struct hold_err err = { 0 };
+    hold_autobuf plan = { 0 };
+    hold_autobuf warnings = { 0 };
+    t_folder(&(struct t_options) { .tiny_tokenizer = true }, &f);
+    assert_int_equal(prove(&f, true, &plan, &warnings, &err), 0);
+    assert_non_null(strstr(warnings.data, "no chat template"));
+    folder_put(&f, "chat_template.jinja", "{{ messages }}", 14);
+    refused(&f, true, HOLD_E_FORMAT, "the chat template (14 bytes)");
+    const struct hold_prove_options o = { .needs_tokenizer = true, .takes_other_template = true };
+    hold_buf_clear(&plan);
+    assert_int_equal(hold_model_prove(f.files, f.n_files, &o, &plan, &warnings, &err), 0);
+    assert_non_null(strstr(warnings.data, "is not a known one"));
+    folder_drop(&f, "chat_template.jinja");
+    folder_edit(&f, "tokenizer_config.json", "{", "{\"chat_template\": \"x\", ");
+    refused(&f, true, HOLD_E_FORMAT, "the chat template (1 bytes)");
+    folder_free(&f);
+}
+
+static void token_ids_must_agree_with_the_config(void **unused) {
+    (void) unused;
+    struct model_folder f;
+    t_folder(&(struct t_options) { .tiny_tokenizer = true }, &f);
+    folder_edit(&f, "config.json", "\"image_token_id\": 992", "\"image_token_id\": 991");
+    refused(&f, true, HOLD_E_FORMAT, "<|image|> has the id 992, config.json says image_token_id is 991");
+    folder_free(&f);
+    t_folder(&(struct t_options) { .tiny_tokenizer = true }, &f);
+    folder_edit(&f, "tokenizer.json", "<|assistant|>", "<|assistent|>");
+    refused(&f, true, HOLD_E_FORMAT, "<|assistant|>");
+    folder_free(&f);
+}
+
+static void the_little_model_proves_without_a_warning(void **unused) {
+    (void) unused;
+    struct model_folder f;
+    struct hold_err err = { 0 };
+    hold_autobuf plan = { 0 };
+    hold_autobuf warnings = { 0 };
+    if (!folder_read("examples/little-model/checkpoint", &f))
+        skip();
+    if (prove(&f, true, &plan, &warnings, &err) < 0)
+        fail_msg("refused: %s", err.text);
+    if (warnings.n)
+        fail_msg("warned: %s", warnings.data);
+    folder_free(&f);
+}
+
+static int scratch_make(void **unused) {
+    (void) unused;
+    return mkdtemp(scratch) ? 0 : -1;
+}
+
+static int scratch_drop(void **unused) {
+    (void) unused;
+    return rmdir(scratch);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(three_dialects_give_one_record),
+        cmocka_unit_test(other_theta_and_an_integer_eos_are_read),
+        cmocka_unit_test(every_tensor_is_found_where_it_lies),
+        cmocka_unit_test(weight_generator_gives_the_check_values),
+        cmocka_unit_test(variants_of_the_folder_prove),
+        cmocka_unit_test(bias_is_decided_by_the_tensors_when_unsaid),
+        cmocka_unit_test(each_wrong_config_is_refused_by_name),
+        cmocka_unit_test(each_wrong_preprocessor_is_refused_by_name),
+        cmocka_unit_test(missing_and_foreign_files_are_named),
+        cmocka_unit_test(index_and_shards_must_agree),
+        cmocka_unit_test(an_unknown_template_needs_the_option),
+        cmocka_unit_test(token_ids_must_agree_with_the_config),
+        cmocka_unit_test(the_little_model_proves_without_a_warning),
+    };
+    return cmocka_run_group_tests_name("prove", tests, scratch_make, scratch_drop);
+}
