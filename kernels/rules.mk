@@ -1,2 +1,4 @@
-# kernels: contract headers, ref and cpu. kernels/cuda has its own rules when it comes (make cuda).
+# kernels: contract headers, ref and cpu; kernels/cuda has rules of its own (make cuda).
 KERNELS_OBJ := $(call objects,kernels) $(call objects,kernels/ref) $(call objects,kernels/cpu)
+
+include kernels/cuda/rules.mk
