@@ -38,7 +38,7 @@ units: $(UNIT_TEST) ## build and run the unit, property and kernel tests
 
 fuzz-programs: $(FUZZ_TEST)
 unit-programs: $(UNIT_TEST) $(FUZZ_TEST)
-test-programs: unit-programs $(HELPERS)
+test-programs: unit-programs $(HELPERS) emu
 
 check-programs: all test-programs
 	@$(MAKE) -s VARIANT=asan unit-programs
@@ -61,6 +61,9 @@ fuzz: ## every parser under libFuzzer for FUZZ_SECONDS (60) each
 
 lint: ## the house rules, shellcheck, codespell, cppcheck
 	@python3 tests/lint/lint.py && python3 tests/lint/plant.py
+
+check-gpu: all cuda $(BUILD)/tests/kernels/test_cuda ## the kernel table and golden numbers on a real GPU
+	@sh tests/kernels/gpu.sh '$(BUILD)'
 
 layers: ## includes go down only, as ARCHITECTURE.md says
 	@python3 tests/lint/lint.py layers

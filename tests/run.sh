@@ -77,6 +77,7 @@ test)
     check
     suite 'units, sanitized' cmocka asan
     suite 'corpora, sanitized' sh tests/fuzz/replay.sh asan
+    suite 'planted faults' bash tests/kernels/plant.sh
     suite 'other compilers' sh tests/helpers/compilers.sh
     suite stories stories tests/story/*.bats
     suite containers stories tests/container/*.bats
