@@ -47,7 +47,6 @@ struct hold_output_stream {
     uint64_t gap_lines, gap_bytes; /* dropped since the last mark */
     struct hold_buf line;
     bool line_is_cut;
-    bool in_line;        /* a part of the current line was taken by the outlet */
 };
 
 struct hold_output_source {

@@ -1,0 +1,446 @@
+/* output.c - the output of children. Floor: supervisor/host. */
+#include "supervisor/host/output.h"
+
+#include "base/auto.h"
+#include "base/io.h"
+#include "base/list.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define READ_BYTES 65536
+/* Of one stream in one turn of the loop, so that a flood cannot keep process 1 from its signals. */
+#define TURN_BYTES ((size_t) 1 << 20)
+/* What a blocking pipe takes without blocking once poll says that it can be written. */
+#define SURE_BYTES 4096
+/* Last reading of pipes whose writers are gone: at most what a pipe can hold. */
+#define FINISH_BYTES ((size_t) 2 << 20)
+
+enum outlet_kind { OUTLET_PLAIN, OUTLET_NONBLOCK, OUTLET_SOCKET, OUTLET_POLLED };
+
+enum { TAG_OUTLET = 1000 };
+
+/* ---- outlets ---- */
+
+/* O_NONBLOCK belongs to the open file description, which ours shares with whoever started us: never set it there. A pipe is
+ * opened a second time; a socket takes a flag a call; of the rest poll is asked first; a regular file never blocks. */
+static void outlet_open(struct hold_outlet *o, int fd) {
+    struct stat st;
+    *o = (struct hold_outlet) { .fd = fd, .kind = OUTLET_POLLED, .held = hold_buf_with_max(HOLD_OUTPUT_HELD_BYTES) };
+    if (fstat(fd, &st) < 0) {
+        o->is_dead = true;
+        return;
+    }
+    if (S_ISREG(st.st_mode)) {
+        o->kind = OUTLET_PLAIN;
+    } else if (S_ISSOCK(st.st_mode)) {
+        o->kind = OUTLET_SOCKET;
+    } else if (S_ISFIFO(st.st_mode)) {
+        char path[32];
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        const int own = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+        if (own >= 0) {
+            o->fd = own;
+            o->kind = OUTLET_NONBLOCK;
+            o->is_reopened = true;
+        }
+    }
+}
+
+/* How many of n bytes ours took: 0 when it blocks. A dead outlet (EPIPE, disk full) takes everything: nobody reads it. */
+static size_t outlet_write(struct hold_outlet *o, const char *bytes, size_t n) {
+    if (o->is_dead)
+        return n;
+    for (;;) {
+        ssize_t wrote;
+        if (o->kind == OUTLET_SOCKET) {
+            wrote = send(o->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        } else {
+            if (o->kind == OUTLET_POLLED) {
+                struct pollfd p = { .fd = o->fd, .events = POLLOUT };
+                if (poll(&p, 1, 0) == 0)
+                    return 0;
+                n = HOLD_MIN(n, (size_t) SURE_BYTES);
+            }
+            wrote = write(o->fd, bytes, n);
+        }
+        if (wrote >= 0)
+            return (size_t) wrote;
+        if (errno == EINTR)
+            continue;
+        if (errno == EAGAIN)
+            return 0;
+        o->is_dead = true;
+        return n;
+    }
+}
+
+static void outlet_watch(struct hold_output *h, int which, bool on) {
+    struct hold_outlet *o = &h->outlet[which];
+    if (o->is_watched == on || (on && o->is_dead))
+        return;
+    struct epoll_event e = { .events = EPOLLOUT, .data.u32 = (uint32_t) (TAG_OUTLET + which) };
+    if (epoll_ctl(h->epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, o->fd, &e) == 0)
+        o->is_watched = on;
+}
+
+static void outlet_flush(struct hold_output *h, int which) {
+    struct hold_outlet *o = &h->outlet[which];
+    while (o->sent < o->held.n) {
+        const size_t took = outlet_write(o, o->held.data + o->sent, o->held.n - o->sent);
+        if (took == 0)
+            break;
+        o->sent += took;
+    }
+    if (o->sent == o->held.n) { /* what was needed for a jam is given back: idle process 1 holds nothing */
+        hold_buf_release(&o->held);
+        o->held = hold_buf_with_max(HOLD_OUTPUT_HELD_BYTES);
+        o->sent = 0;
+    } else if (o->sent > HOLD_OUTPUT_HELD_BYTES / 2) {
+        hold_buf_consume(&o->held, o->sent);
+        o->sent = 0;
+    }
+    outlet_watch(h, which, o->sent < o->held.n);
+}
+
+static size_t outlet_room(const struct hold_outlet *o) {
+    return o->is_dead ? SIZE_MAX : HOLD_OUTPUT_HELD_BYTES - (o->held.n - o->sent);
+}
+
+/* Takes all n bytes: written, or held. The caller has asked for room. */
+static void outlet_take(struct hold_output *h, int which, const char *bytes, size_t n) {
+    struct hold_outlet *o = &h->outlet[which];
+    if (n == 0)
+        return;
+    o->is_open_line = bytes[n - 1] != '\n';
+    while (n > 0 && o->held.n == o->sent) {
+        const size_t took = outlet_write(o, bytes, n);
+        if (took == 0)
+            break;
+        bytes += took;
+        n -= took;
+    }
+    if (n > 0) {
+        if (o->held.n + n > HOLD_OUTPUT_HELD_BYTES) {
+            hold_buf_consume(&o->held, o->sent);
+            o->sent = 0;
+        }
+        hold_buf_add(&o->held, bytes, n);
+        if (o->held.failed) { /* no memory for a jam: what it held is gone */
+            h->lost_bytes += o->held.n - o->sent + n;
+            hold_buf_release(&o->held);
+            o->sent = 0;
+        }
+        outlet_watch(h, which, o->sent < o->held.n);
+    }
+}
+
+/* ---- lines ---- */
+
+static void keep_line(struct hold_output_source *s, const char *line, size_t n) {
+    if (!s->last)
+        s->last = calloc(HOLD_OUTPUT_LAST_LINES, sizeof *s->last);
+    if (!s->last)
+        return;
+    size_t slot;
+    if (s->n_last < HOLD_OUTPUT_LAST_LINES) {
+        slot = (s->last_begin + s->n_last++) % HOLD_OUTPUT_LAST_LINES;
+    } else {
+        slot = s->last_begin;
+        s->last_begin = (s->last_begin + 1) % HOLD_OUTPUT_LAST_LINES;
+    }
+    const size_t kept = HOLD_MIN(n, (size_t) HOLD_OUTPUT_LAST_BYTES);
+    for (size_t i = 0; i < kept; i++) /* a zero byte would end the line early in a report */
+        s->last[slot][i] = line[i] == '\0' ? '?' : line[i];
+    s->last[slot][kept] = '\0';
+}
+
+static void line_done(struct hold_output *h, struct hold_output_source *s, int stream) {
+    struct hold_output_stream *t = &s->stream[stream];
+    if (t->line.n > 0) {
+        keep_line(s, t->line.data, t->line.n);
+        if (h->on_line)
+            h->on_line(h->context, s->who, stream + 1, t->line.data, t->line.n);
+    }
+    hold_buf_clear(&t->line);
+    t->line_is_cut = false;
+}
+
+static void read_lines(struct hold_output *h, struct hold_output_source *s, int stream, const char *bytes, size_t n) {
+    struct hold_output_stream *t = &s->stream[stream];
+    while (n > 0) {
+        size_t part = 0;
+        while (part < n && bytes[part] != '\n' && bytes[part] != '\r')
+            part++;
+        const size_t room = HOLD_OUTPUT_LINE_BYTES - t->line.n;
+        if (!t->line_is_cut)
+            hold_buf_add(&t->line, bytes, HOLD_MIN(part, room));
+        t->line_is_cut = t->line_is_cut || part > room;
+        if (part == n)
+            return;
+        line_done(h, s, stream);
+        bytes += part + 1;
+        n -= part + 1;
+    }
+}
+
+/* ---- the copy ---- */
+
+static void mark_gap(struct hold_output *h, int which, struct hold_output_stream *t) {
+    char mark[128];
+    const int n = snprintf(mark, sizeof mark, "%s[holdfast: %" PRIu64 " lines, %" PRIu64 " bytes of output were lost here]\n",
+                           h->outlet[which].is_open_line ? "\n" : "", t->gap_lines, t->gap_bytes);
+    if (n > 0)
+        outlet_take(h, which, mark, (size_t) n);
+    t->gap_lines = t->gap_bytes = 0;
+}
+
+/* Room that a mark needs, so that there is always some for it. */
+#define MARK_ROOM 128
+
+static void lose(struct hold_output *h, struct hold_output_stream *t, const char *bytes, size_t n) {
+    const bool ends = n > 0 && bytes[n - 1] == '\n';
+    t->gap_bytes += n;
+    h->lost_bytes += n;
+    if (ends) {
+        t->gap_lines++;
+        h->lost_lines++;
+    }
+    t->is_dropping = !ends;
+}
+
+/* One piece of at most one line, with its end when it has one. */
+static void copy_piece(struct hold_output *h, int which, struct hold_output_stream *t, const char *bytes, size_t n) {
+    if (t->is_dropping || outlet_room(&h->outlet[which]) < n + MARK_ROOM) {
+        lose(h, t, bytes, n);
+        return;
+    }
+    if (t->gap_bytes > 0) {
+        if (outlet_room(&h->outlet[which]) < HOLD_OUTPUT_HELD_BYTES / 4) { /* not one line between two gaps: wait for real room */
+            lose(h, t, bytes, n);
+            return;
+        }
+        mark_gap(h, which, t);
+    }
+    outlet_take(h, which, bytes, n);
+}
+
+static void copy(struct hold_output *h, int which, struct hold_output_stream *t, const char *bytes, size_t n) {
+    /* Nothing is jammed: one write for everything. */
+    if (!t->is_dropping && t->gap_bytes == 0 && outlet_room(&h->outlet[which]) >= n + MARK_ROOM) {
+        outlet_take(h, which, bytes, n);
+        return;
+    }
+    while (n > 0) {
+        const char *end = memchr(bytes, '\n', n);
+        const size_t piece = end ? (size_t) (end - bytes) + 1 : n;
+        copy_piece(h, which, t, bytes, piece);
+        bytes += piece;
+        n -= piece;
+    }
+}
+
+static void stream_close(struct hold_output *h, struct hold_output_stream *t, int which) {
+    if (t->fd < 0)
+        return;
+    if (t->gap_bytes > 0 && outlet_room(&h->outlet[which]) >= MARK_ROOM)
+        mark_gap(h, which, t);
+    hold_close_fd(&t->fd); /* leaves the epoll set with it: we hold the only description */
+    hold_buf_release(&t->line);
+}
+
+static void stream_pause(struct hold_output *h, struct hold_output_source *s, int stream, bool on) {
+    struct hold_output_stream *t = &s->stream[stream];
+    if (t->fd < 0 || t->is_paused == on)
+        return;
+    /* Taken out, not silenced: a registered pipe whose writer is gone would wake us again and again. */
+    struct epoll_event e = { .events = EPOLLIN, .data.u32 = (uint32_t) ((s - h->source) * 2 + stream) };
+    if (epoll_ctl(h->epoll_fd, on ? EPOLL_CTL_DEL : EPOLL_CTL_ADD, t->fd, &e) == 0)
+        t->is_paused = on;
+}
+
+/* Reads up to max bytes; false at the end of the pipe. */
+static bool stream_read(struct hold_output *h, struct hold_output_source *s, int stream, size_t max) {
+    static char bytes[READ_BYTES];
+    struct hold_output_stream *t = &s->stream[stream];
+    for (size_t seen = 0; seen < max;) {
+        if (h->block && outlet_room(&h->outlet[stream]) < READ_BYTES + MARK_ROOM) {
+            stream_pause(h, s, stream, true);
+            return true;
+        }
+        const ssize_t n = read(t->fd, bytes, sizeof bytes);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return errno == EAGAIN;
+        if (n == 0)
+            return false;
+        copy(h, stream, t, bytes, (size_t) n);
+        read_lines(h, s, stream, bytes, (size_t) n);
+        seen += (size_t) n;
+        if ((size_t) n < sizeof bytes) /* drained, or nearly: the next turn sees the rest */
+            return true;
+    }
+    return true;
+}
+
+static void stream_end(struct hold_output *h, struct hold_output_source *s, int stream) {
+    line_done(h, s, stream);
+    stream_close(h, &s->stream[stream], stream);
+}
+
+/* ---- public ---- */
+
+int hold_output_open(struct hold_output *o, int out_fd, int err_fd, bool block, hold_output_line_fn *on_line,
+                     void *context, struct hold_err *err) {
+    *o = (struct hold_output) { .epoll_fd = -1, .block = block, .on_line = on_line, .context = context };
+    for (size_t i = 0; i < HOLD_OUTPUT_SOURCES; i++)
+        o->source[i] = (struct hold_output_source) { .who = -1, .stream = { { .fd = -1 }, { .fd = -1 } } };
+    o->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (o->epoll_fd < 0)
+        return hold_fail(err, HOLD_E_IO, errno, "epoll of the output");
+    outlet_open(&o->outlet[0], out_fd);
+    outlet_open(&o->outlet[1], err_fd);
+    return 0;
+}
+
+void hold_output_close(struct hold_output *o) {
+    for (size_t i = 0; i < HOLD_OUTPUT_SOURCES; i++) {
+        struct hold_output_source *s = &o->source[i];
+        for (int stream = 0; stream < 2; stream++) {
+            hold_close_fd(&s->stream[stream].fd);
+            hold_buf_release(&s->stream[stream].line);
+        }
+        free(s->last);
+        s->last = NULL;
+        s->who = -1;
+    }
+    for (int i = 0; i < 2; i++) {
+        hold_buf_release(&o->outlet[i].held);
+        if (o->outlet[i].is_reopened)
+            hold_close_fd(&o->outlet[i].fd);
+    }
+    hold_close_fd(&o->epoll_fd);
+}
+
+int hold_output_fd(const struct hold_output *o) {
+    return o->epoll_fd;
+}
+
+static struct hold_output_source *find(struct hold_output *o, int who) {
+    for (size_t i = 0; i < HOLD_OUTPUT_SOURCES; i++)
+        if (o->source[i].who == who)
+            return &o->source[i];
+    return NULL;
+}
+
+/* A pipe whose read end is ours and non-blocking (each end has a description of its own) and is watched under tag. */
+static int make_pipe(struct hold_output *o, uint32_t tag, uid_t uid, gid_t gid, int *ret_read, int *ret_write, struct hold_err *err) {
+    int pair[2];
+    if (pipe2(pair, O_CLOEXEC) < 0)
+        return hold_fail(err, HOLD_E_IO, errno, "pipe for a child's output");
+    hold_autofd read_end = pair[0];
+    hold_autofd write_end = pair[1];
+    if (hold_set_nonblock(read_end, true, err) < 0)
+        return -1;
+    /* A child of another user opens /dev/stdout again: that is this pipe's inode, and its mode is 0600. */
+    if (uid != geteuid() && fchown(write_end, uid, gid) < 0)
+        return hold_fail(err, HOLD_E_IO, errno, "give a pipe to user %u", (unsigned) uid);
+    struct epoll_event e = { .events = EPOLLIN, .data.u32 = tag };
+    if (epoll_ctl(o->epoll_fd, EPOLL_CTL_ADD, read_end, &e) < 0)
+        return hold_fail(err, HOLD_E_IO, errno, "watch a pipe");
+    *ret_read = hold_take_fd(&read_end);
+    *ret_write = hold_take_fd(&write_end);
+    return 0;
+}
+
+int hold_output_attach(struct hold_output *o, int who, uid_t uid, gid_t gid, int ret_write_ends[2], struct hold_err *err) {
+    hold_output_finish(o, who);
+    struct hold_output_source *s = find(o, who);
+    if (!s)
+        s = find(o, -1);
+    if (!s)
+        return hold_fail(err, HOLD_E_LIMIT, 0, "output: more than %d children", HOLD_OUTPUT_SOURCES);
+    const uint32_t tag = (uint32_t) ((s - o->source) * 2);
+    hold_autofd out_read = -1, out_write = -1, err_read = -1, err_write = -1;
+    if (make_pipe(o, tag, uid, gid, &out_read, &out_write, err) < 0 || make_pipe(o, tag + 1, uid, gid, &err_read, &err_write, err) < 0)
+        return -1;
+    s->who = who;
+    s->n_last = s->last_begin = 0;
+    s->stream[0] = (struct hold_output_stream) { .fd = hold_take_fd(&out_read), .line = hold_buf_with_max(HOLD_OUTPUT_LINE_BYTES) };
+    s->stream[1] = (struct hold_output_stream) { .fd = hold_take_fd(&err_read), .line = hold_buf_with_max(HOLD_OUTPUT_LINE_BYTES) };
+    ret_write_ends[0] = hold_take_fd(&out_write);
+    ret_write_ends[1] = hold_take_fd(&err_write);
+    return 0;
+}
+
+void hold_output_on_ready(struct hold_output *o) {
+    struct epoll_event events[16];
+    const int n = epoll_wait(o->epoll_fd, events, (int) HOLD_COUNT_OF(events), 0);
+    for (int i = 0; i < n; i++) {
+        const uint32_t tag = events[i].data.u32;
+        if (tag >= TAG_OUTLET) {
+            const int which = (int) tag - TAG_OUTLET;
+            outlet_flush(o, which);
+            if (o->block && outlet_room(&o->outlet[which]) >= HOLD_OUTPUT_HELD_BYTES / 2)
+                for (size_t s = 0; s < HOLD_OUTPUT_SOURCES; s++)
+                    stream_pause(o, &o->source[s], which, false);
+            continue;
+        }
+        struct hold_output_source *s = &o->source[tag / 2];
+        const int stream = (int) (tag % 2);
+        if (s->stream[stream].fd >= 0 && !stream_read(o, s, stream, TURN_BYTES))
+            stream_end(o, s, stream);
+    }
+}
+
+void hold_output_finish(struct hold_output *o, int who) {
+    struct hold_output_source *s = find(o, who);
+    if (!s || who < 0)
+        return;
+    const bool block = o->block;
+    o->block = false; /* the writer is gone: what does not fit now is lost, and said so */
+    for (int stream = 0; stream < 2; stream++) {
+        if (s->stream[stream].fd < 0)
+            continue;
+        for (size_t round = 0; round < FINISH_BYTES / READ_BYTES; round++) {
+            struct pollfd p = { .fd = s->stream[stream].fd, .events = POLLIN };
+            if (poll(&p, 1, 0) <= 0 || !(p.revents & POLLIN) || !stream_read(o, s, stream, READ_BYTES))
+                break;
+        }
+        stream_end(o, s, stream);
+    }
+    o->block = block;
+}
+
+size_t hold_output_pending(const struct hold_output *o) {
+    size_t n = 0;
+    for (int i = 0; i < 2; i++)
+        if (!o->outlet[i].is_dead)
+            n += o->outlet[i].held.n - o->outlet[i].sent;
+    return n;
+}
+
+size_t hold_output_last(const struct hold_output *o, int who, size_t n, struct hold_buf *out) {
+    for (size_t i = 0; i < HOLD_OUTPUT_SOURCES; i++) {
+        const struct hold_output_source *s = &o->source[i];
+        if (s->who != who || who < 0 || !s->last)
+            continue;
+        const size_t take = HOLD_MIN(n, s->n_last);
+        for (size_t k = s->n_last - take; k < s->n_last; k++) {
+            hold_buf_adds(out, s->last[(s->last_begin + k) % HOLD_OUTPUT_LAST_LINES]);
+            hold_buf_addc(out, '\n');
+        }
+        return take;
+    }
+    return 0;
+}
