@@ -13,7 +13,7 @@ CROSS      ?=
 V          ?=
 BUILD      := build/$(VARIANT)
 THIRD      := build/third
-VERSION    := $(shell git describe --tags --always --dirty 2>/dev/null || cat VERSION 2>/dev/null || echo unknown)
+VERSION    := $(shell cat VERSION)
 
 ifeq ($(origin CC),default)
 CC := $(CROSS)gcc
