@@ -1,7 +1,7 @@
 /* manifest.c - strict reading, checking and canonical writing of a model's file list. Floor: supervisor/policy, pure. */
 #include "supervisor/policy/manifest.h"
 
-#include "base/io.h"
+#include "base/name.h"
 #include "base/json.h"
 
 #include <stdlib.h>
