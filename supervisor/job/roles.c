@@ -29,7 +29,8 @@ static int print_help(const struct hold_role_begin *begin) {
 }
 
 int hold_role_begin(const struct hold_role_begin *begin, int argc, char **argv, struct hold_strs *ret_words, int *ret_control_fd) {
-    signal(SIGPIPE, SIG_IGN);
+    const struct sigaction ignore = { .sa_handler = SIG_IGN };
+    sigaction(SIGPIPE, &ignore, NULL); /* a closed connection is an error value, not a death */
     int control_fd = hold_control_take();
     hold_log_open(begin->log_name, isatty(STDERR_FILENO));
     *ret_control_fd = control_fd;

@@ -168,7 +168,7 @@ static void judge_paths(struct judge *j) {
 static void judge_config(struct judge *j) {
     const struct hold_fact_model *m = &j->facts->model;
     bool has_source = j->wants->has_source;
-    struct hold_finding *f;
+    struct hold_finding *f = NULL;
     switch (m->config) {
     case HOLD_MODEL_CONFIG_ABSENT:
         f = add(j, has_source ? HOLD_SEV_NOTE : HOLD_SEV_FAIL, "model-config", HOLD_EXIT_NO_MODEL);
@@ -193,8 +193,9 @@ static void judge_config(struct judge *j) {
             CURE(f, "holdfast-runtime runs glm4v; run another server with `holdfast -- COMMAND`");
         break;
     }
-    default: return;
     }
+    if (!f)
+        return;
     WHAT(f, "config.json");
     NEEDED(f, "%s", j->wants->is_own_server ? "a readable model of type glm4v" : "a readable model configuration");
 }
