@@ -33,6 +33,7 @@ struct hold_call {
     bool is_suspended;
     bool is_gone;     /* the client left */
     bool is_finished; /* nothing more will be written to the stream */
+    bool is_cut_off;  /* the answer goes out before the body is read: it is too long, or the client waits for a word */
     int watched_fd;   /* in http->epoll_fd, or -1 */
     char method[16];
     char path[HOLD_HTTP_MAX_PATH];
@@ -208,13 +209,18 @@ static void judge_body(struct hold_call *call) {
     (void) MHD_get_connection_values(call->connection, MHD_HEADER_KIND, count_lengths, &seen);
     if (seen.n_lengths > 1 || (seen.n_lengths && seen.n_encodings)) {
         refuse(call, MHD_HTTP_BAD_REQUEST, "BadRequestError", "conflicting lengths: one Content-Length and no Transfer-Encoding is accepted");
+        call->is_cut_off = true;
         return;
     }
     if (seen.n_encodings) {
         refuse(call, MHD_HTTP_LENGTH_REQUIRED, "BadRequestError", "a body needs a Content-Length; Transfer-Encoding is not accepted");
+        call->is_cut_off = true;
         return;
     }
     size_t n = seen.length ? (size_t) strtoull(seen.length, NULL, 10) : 0;
+    call->is_cut_off = n > 2 * http->limits.max_body_bytes || hold_call_header(call, MHD_HTTP_HEADER_EXPECT);
+    if (call->state != CALL_HEAD)
+        return;
     if (n > http->limits.max_body_bytes) {
         char text[128];
         (void) snprintf(text, sizeof text, "the body has %zu bytes, the limit is %zu", n, http->limits.max_body_bytes);
@@ -244,17 +250,16 @@ static enum MHD_Result on_library(void *cls, struct MHD_Connection *connection, 
             refuse(call, MHD_HTTP_URI_TOO_LONG, "BadRequestError", "the path is too long");
         if (call->state == CALL_HEAD)
             http->ops.on_head(http->user, call);
+        judge_body(call);
         if (call->state == CALL_HEAD)
-            judge_body(call);
-        if (call->state == CALL_READY || call->state == CALL_STREAM)
-            return queue_answer(call);
-        call->state = CALL_BODY;
-        return MHD_YES;
+            call->state = CALL_BODY;
+        return call->state == CALL_READY && call->is_cut_off ? queue_answer(call) : MHD_YES;
     }
     if (call->is_gone)
         return MHD_NO;
     if (*n_data > 0) {
-        hold_buf_add(&call->body, data, *n_data);
+        if (call->state == CALL_BODY) /* else the answer is known, and the rest is read only so that the client gets to hear it */
+            hold_buf_add(&call->body, data, *n_data);
         *n_data = 0;
         return call->body.failed ? MHD_NO : MHD_YES;
     }
