@@ -51,7 +51,7 @@ INLINE void put_any(void *p, size_t at, bool is_half, float value) {
 
 INLINE void tile(const struct cpu_product *p, uint32_t row, uint32_t out, const uint32_t n_rows, const uint32_t n_outs, const bool x_half,
                  const bool w_half) {
-    const void *x[n_rows > 0 ? TILE_ROWS : 1], *w[DECODE_OUTS > TILE_OUTS ? DECODE_OUTS : TILE_OUTS];
+    const void *x[TILE_ROWS], *w[DECODE_OUTS > TILE_OUTS ? DECODE_OUTS : TILE_OUTS];
     V acc[TILE_ROWS][DECODE_OUTS > TILE_OUTS ? DECODE_OUTS : TILE_OUTS];
     uint32_t n = p->x.cols, i = 0;
     UNROLL for (uint32_t r = 0; r < n_rows; r++) {

@@ -106,6 +106,16 @@ static void g1_agrees_in_bf16_on_the_reference(void **unused) {
     check_g1(&hold_backend_ref, HOLD_BF16, 0.1, 5, 30);
 }
 
+static void g1_agrees_in_f32_on_the_cpu(void **unused) {
+    (void) unused;
+    check_g1(&hold_backend_cpu, HOLD_F32, 1e-4, 1e-2, 2e-2);
+}
+
+static void g1_agrees_in_bf16_on_the_cpu(void **unused) {
+    (void) unused;
+    check_g1(&hold_backend_cpu, HOLD_BF16, 0.1, 5, 30);
+}
+
 static void check_greedy(const struct hold_backend *backend, uint32_t chunk) {
     struct run r;
     struct hold_err err = { 0 };
@@ -131,13 +141,80 @@ static void check_greedy(const struct hold_backend *backend, uint32_t chunk) {
 static void decode_with_the_cache_gives_the_golden_ids(void **unused) {
     (void) unused;
     check_greedy(&hold_backend_ref, 8);
+    check_greedy(&hold_backend_cpu, 8);
 }
 
 static void prefill_in_pieces_gives_the_golden_ids(void **unused) {
     (void) unused;
     const uint32_t chunks[] = { 1, 3, 5 };
     for (int i = 0; i < 3; i++)
-        check_greedy(&hold_backend_ref, chunks[i]);
+        check_greedy(&hold_backend_ref, chunks[i]), check_greedy(&hold_backend_cpu, chunks[i]);
+}
+
+/* T43: a row among seven others of other sequences, and the prompt cut differently, has the same bits on the cpu. */
+static void logits_on_the_cpu_do_not_depend_on_the_batch(void **unused) {
+    (void) unused;
+    struct run r;
+    struct hold_err err = { 0 };
+    float alone[T_VOCAB];
+    load(&hold_backend_cpu, HOLD_F32);
+    run_open(&r, &model, 64);
+    memcpy(alone, run_feed(&r, g1_ids, 8), sizeof alone);
+    run_close(&r);
+
+    run_open(&r, &model, 64);
+    (void) run_feed(&r, g1_ids, 5);
+    uint32_t ids[40], seq[40], index[40], n = 0, want = 0;
+    int32_t pos[40][3];
+    for (uint32_t q = 0; q < 4; q++)
+        for (uint32_t i = q == 0 ? 5 : 0; i < 8; i++, n++) {
+            ids[n] = q == 0 ? g1_ids[i] : 100 * q + 7 * i;
+            seq[n] = q;
+            index[n] = i;
+            pos[n][0] = pos[n][1] = pos[n][2] = (int32_t) i;
+            want = q == 0 ? n : want;
+        }
+    const struct hold_batch batch = { .n_rows = n, .ids = ids, .pos = (const int32_t(*)[3]) pos, .seq = seq, .index = index, .n_seqs = 4, .pages = r.pages, .want = &want, .n_want = 1 };
+    const float *logits = NULL;
+    if (hold_forward_run(r.forward, &batch, &logits, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_memory_equal(alone, logits, sizeof alone);
+    run_close(&r);
+    t_unload(&model);
+}
+
+/* A batch that reaches behind its pages, its vocabulary or its limits runs nothing. */
+static void batch_that_lies_is_refused(void **unused) {
+    (void) unused;
+    struct run r;
+    load(&hold_backend_ref, HOLD_F32);
+    run_open(&r, &model, 8);
+    uint32_t ids[9] = { 0 }, seq[9] = { 0 }, index[9] = { 0, 1, 2, 3, 4, 5, 6, 7, 8 }, want = 0;
+    int32_t pos[9][3] = { { 0 } };
+    const float *logits = NULL;
+    const struct hold_batch good = { .n_rows = 2, .ids = ids, .pos = (const int32_t(*)[3]) pos, .seq = seq, .index = index, .n_seqs = 1, .pages = r.pages, .want = &want, .n_want = 1 };
+    assert_int_equal(hold_forward_run(r.forward, &good, &logits, NULL), 0);
+    struct hold_batch bad = good;
+    bad.n_rows = 9;
+    assert_int_equal(hold_forward_run(r.forward, &bad, &logits, NULL), -1);
+    bad = good, bad.n_seqs = 5;
+    assert_int_equal(hold_forward_run(r.forward, &bad, &logits, NULL), -1);
+    want = 2;
+    assert_int_equal(hold_forward_run(r.forward, &good, &logits, NULL), -1);
+    want = 0, ids[1] = T_VOCAB;
+    assert_int_equal(hold_forward_run(r.forward, &good, &logits, NULL), -1);
+    ids[1] = 0, index[1] = CONTEXT;
+    assert_int_equal(hold_forward_run(r.forward, &good, &logits, NULL), -1);
+    index[1] = 1, r.pages[0] = 16;
+    assert_int_equal(hold_forward_run(r.forward, &good, &logits, NULL), -1);
+    r.pages[0] = -1;
+    assert_int_equal(hold_forward_run(r.forward, &good, &logits, NULL), -1);
+    r.pages[0] = 3, seq[1] = 1;
+    assert_int_equal(hold_forward_run(r.forward, &good, &logits, NULL), -1);
+    seq[1] = 0, pos[1][2] = -1;
+    assert_int_equal(hold_forward_run(r.forward, &good, &logits, NULL), -1);
+    run_close(&r);
+    t_unload(&model);
 }
 
 static int make_model(void **unused) {
@@ -156,6 +233,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(g1_agrees_in_f32_on_the_reference),
         cmocka_unit_test(g1_agrees_in_bf16_on_the_reference),
+        cmocka_unit_test(g1_agrees_in_f32_on_the_cpu),
+        cmocka_unit_test(g1_agrees_in_bf16_on_the_cpu),
+        cmocka_unit_test(logits_on_the_cpu_do_not_depend_on_the_batch),
+        cmocka_unit_test(batch_that_lies_is_refused),
         cmocka_unit_test(decode_with_the_cache_gives_the_golden_ids),
         cmocka_unit_test(prefill_in_pieces_gives_the_golden_ids),
     };
