@@ -35,6 +35,7 @@ static int run_version(int argc, char **argv) {
 
 static const struct role roles[] = {
     { "fetch", "bring a model or one file, proven", hold_role_fetch },
+    { "verify", "prove a model folder without a network, and make its plan", hold_role_verify },
     { "doctor", "judge machine, model and dependencies; a table for people", hold_role_doctor },
     { "preflight", "the same judgement for process 1: logs, waits for dependencies", hold_role_preflight },
     { "version", "print the version", run_version },

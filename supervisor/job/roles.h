@@ -8,6 +8,7 @@
 #include "base/opt.h"
 
 int hold_role_fetch(int argc, char **argv);
+int hold_role_verify(int argc, char **argv);
 int hold_role_preflight(int argc, char **argv); /* logs, waits */
 int hold_role_doctor(int argc, char **argv);    /* a table for people */
 

@@ -222,7 +222,7 @@ static void judge_weights(struct judge *j) {
         f = add(j, HOLD_SEV_OK, "model-weights", 0);
         MEASURED(f, "%zu files, %s", m->n_weights, SIZE(m->bytes_present));
     }
-    WHAT(f, "weights");
+    WHAT(f, "model files");
     NEEDED(f, "every file that the manifest or index names");
 }
 

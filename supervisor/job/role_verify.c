@@ -1,0 +1,61 @@
+/* role_verify.c - `holdfast-job verify`: options to one errand. Floor: supervisor/job. */
+#include "base/exit.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "supervisor/job/clock.h"
+#include "supervisor/job/roles.h"
+#include "supervisor/job/verify.h"
+
+#include <stdio.h>
+
+struct verify_config {
+    const char *state, *manifest, *digest;
+    uint64_t threads;
+    bool deep, write_manifest, plan;
+};
+
+#define ROW(n, t, f, d, lo, hi, h, ...) { .name = n, .type = HOLD_OPT_##t, .offset = offsetof(struct verify_config, f), .initial = d, .min = lo, .max = hi, .help = h, __VA_ARGS__ }
+
+static const struct hold_opt rows[] = {
+    ROW("deep", BOOL, deep, NULL, 0, 0, "believe no marker: hash every file"),
+    ROW("write-manifest", BOOL, write_manifest, NULL, 0, 0, "hash what is there and write holdfast.manifest.json first"),
+    ROW("manifest", STR, manifest, NULL, 0, 0, "pinned list of files instead of the folder's own", .value = "FILE", .env = "HOLDFAST_MODEL_MANIFEST"),
+    ROW("digest", STR, digest, NULL, 0, 0, "identity that the model must have", .value = "HEX", .env = "HOLDFAST_MODEL_DIGEST"),
+    ROW("state", STR, state, NULL, 0, 0, "folder for the markers, for a model folder that cannot be written", .value = "DIR"),
+    ROW("plan", BOOL, plan, "true", 0, 0, "the model must be one that holdfast-runtime runs; --no-plan proves the files only"),
+    ROW("verify-threads", U64, threads, "2", 1, 8, "files hashed at once"),
+};
+
+int hold_role_verify(int argc, char **argv) {
+    struct verify_config config = { 0 };
+    enum hold_opt_source sources[HOLD_COUNT_OF(rows)];
+    hold_autobuf store = hold_buf_with_max(64u << 10);
+    struct hold_strs words = { 0 };
+    int control_fd = -1;
+    const struct hold_role_begin begin = {
+        .log_name = "job:verify",
+        .synopsis = "holdfast verify DIR [--deep] [--write-manifest] [--manifest FILE] [options]",
+        .set = { .rows = rows, .n_rows = HOLD_COUNT_OF(rows), .sources = sources, .store = &store },
+        .config = &config,
+        .max_words = 1,
+    };
+    int status = hold_role_begin(&begin, argc, argv, &words, &control_fd);
+    if (status >= 0)
+        return status;
+    struct hold_verdict v = { 0 };
+    if (words.n != 1) {
+        hold_verdict_fail(&v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "the model's folder is missing");
+        return hold_verdict_end(&v, control_fd);
+    }
+    struct hold_verify_result result;
+    uint64_t begun = hold_job_now_ms();
+    const struct hold_verify verify = { .folder = words.at[0], .state_dir = config.state, .manifest_file = config.manifest, .digest = config.digest,
+                                        .deep = config.deep, .write_manifest = config.write_manifest, .needs_plan = config.plan,
+                                        .threads = config.threads, .control_fd = control_fd };
+    if (hold_verify_run(&verify, &result, &v) < 0)
+        return hold_verdict_end(&v, control_fd);
+    hold_log(HOLD_LV_INFO, HOLD_EV_VERIFY_DONE, HOLD_LS("folder", words.at[0]), HOLD_LS("digest", result.digest), HOLD_LU("files", result.n_files),
+             HOLD_LU("bytes", result.bytes), HOLD_LU("hashed_bytes", result.hashed_bytes), HOLD_LU("plan_bytes", result.plan_bytes),
+             HOLD_LU("ms", hold_job_now_ms() - begun));
+    return HOLD_EXIT_OK;
+}
