@@ -31,6 +31,9 @@ INBOX_OBJ := $(addprefix $(BUILD)/supervisor/,host/sandbox.o host/seccomp.o host
 $(BUILD)/tests/inbox: $(INBOX_OBJ)
 $(BUILD)/tests/inbox: HELPER_LIBS := $(INBOX_OBJ) -lseccomp -lcap
 $(BUILD)/tests/escape: HELPER_LIBS := -lpthread
+# make-plan stands in for the verify job where front and engine are started by hand.
+$(BUILD)/tests/make-plan: $(UNIT_LIB)
+$(BUILD)/tests/make-plan: HELPER_LIBS := $(UNIT_LIB)
 HELPER_LDFLAGS ?= $(if $(STATIC),-static-pie,-pie)
 
 units: $(UNIT_TEST) ## build and run the unit, property and kernel tests
