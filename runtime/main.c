@@ -14,6 +14,7 @@ static const struct {
 } roles[] = {
     { "front", "HTTP, prompts, pictures, streams; hands requests to the engine", hold_front_main },
     { "engine", "holds the model and answers the front", hold_engine_main },
+    { "eval", "logits of a prompt of token ids and pictures, by hand (its own options: eval --help)", hold_eval_main },
 };
 
 static int help(FILE *to) {

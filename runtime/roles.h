@@ -5,5 +5,6 @@
 
 int hold_front_main(int argc, char **argv);
 int hold_engine_main(int argc, char **argv);
+int hold_eval_main(int argc, char **argv);
 
 #endif
