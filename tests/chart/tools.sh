@@ -14,10 +14,9 @@ if [ ! -x "$cache/bin/helm" ] || [ ! -x "$cache/bin/kubeconform" ]; then
     GOBIN=$cache/bin CGO_ENABLED=0 "$go" install helm.sh/helm/v3/cmd/helm@v3.19.0 >&2
     GOBIN=$cache/bin CGO_ENABLED=0 "$go" install github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0 >&2
 fi
-if [ ! -d "$cache/schemas" ]; then
+if [ ! -e "$cache/schemas/." ]; then
     python3 -m venv "$cache/schemas.venv" && "$cache/schemas.venv/bin/pip" install -q kubernetes-validate >&2
-    mkdir -p "$cache/schemas.new"
-    find "$cache/schemas.venv" -path '*kubernetes_validate*' -name '*.json' -exec cp -n {} "$cache/schemas.new/" \;
-    mv "$cache/schemas.new" "$cache/schemas"
+    rm -rf "$cache/schemas"
+    ln -s "$(find "$cache/schemas.venv" -type d -name kubernetes-json-schema)" "$cache/schemas"
 fi
 echo "$cache"
