@@ -20,15 +20,29 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/signalfd.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 extern char **environ;
 
+/* A stop may be delivered to any thread of the pool, so it is caught, not blocked: it ends a life that has no engine yet at
+ * once, and later it is a number that the loop reads. */
+static volatile sig_atomic_t is_serving;
+static int stop_fd = -1;
+
+static void on_stop(int sig) {
+    uint64_t one = 1;
+    int kept = errno;
+    (void) sig;
+    if (!is_serving || write(stop_fd, &one, sizeof one) != (ssize_t) sizeof one)
+        _exit(0);
+    errno = kept;
+}
+
 struct life {
     const struct hold_rt_config *config;
     struct hold_err *err;
-    int control_fd, signal_fd;
+    int control_fd;
     struct hold_map plan_map;
     struct hold_plan plan;
     struct hold_opened device;
@@ -256,8 +270,8 @@ static int get_ready(struct life *life) {
 
 /* ---- serving ---- */
 
-static void stop(struct life *life) {
-    life->n_stops++;
+static void stop(struct life *life, uint64_t n) {
+    life->n_stops += n;
     if (life->is_stopping)
         return;
     life->is_stopping = true;
@@ -274,7 +288,7 @@ static void hear(struct life *life) {
     while (life->control_fd >= 0 && (got = hold_notify_recv(life->control_fd, &m, &err)) != 0) {
         if (got < 0) { /* process 1 is gone */
             hold_close_fd(&life->control_fd);
-            stop(life);
+            stop(life, 1);
             return;
         }
         if (hold_notify_u64(&m, "GEN", &generation) && m.n_fds >= 2 &&
@@ -286,9 +300,9 @@ static void hear(struct life *life) {
 }
 
 static void see_signals(struct life *life) {
-    struct signalfd_siginfo si;
-    while (read(life->signal_fd, &si, sizeof si) == (ssize_t) sizeof si)
-        stop(life);
+    uint64_t n = 0;
+    if (read(stop_fd, &n, sizeof n) == (ssize_t) sizeof n)
+        stop(life, n);
 }
 
 static void bark(struct life *life) {
@@ -305,7 +319,7 @@ static int serve(struct life *life) {
         bool writes, works = hold_engine_has_work(life->engine);
         int link_fd = hold_engine_link_fd(life->engine, &writes);
         struct pollfd fds[] = {
-            { .fd = life->signal_fd, .events = POLLIN },
+            { .fd = stop_fd, .events = POLLIN },
             { .fd = life->control_fd, .events = POLLIN },
             { .fd = link_fd, .events = (short) (POLLIN | (writes ? POLLOUT : 0)) },
         };
@@ -323,20 +337,10 @@ static int serve(struct life *life) {
     }
 }
 
-/* TERM ends loading at once; from here on it is a message. */
-static int catch_signals(struct life *life) {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0 || (life->signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC)) < 0)
-        return hold_fail(life->err, HOLD_E_IO, errno, "signalfd");
-    return 0;
-}
-
 static int run(struct life *life) {
-    if (get_ready(life) < 0 || catch_signals(life) < 0)
+    if (get_ready(life) < 0)
         return -1;
+    is_serving = 1;
     if (life->early_generation &&
         hold_engine_pair(life->engine, life->early_generation, hold_take_fd(&life->early_fds[0]), hold_take_fd(&life->early_fds[1]), life->err) < 0)
         return -1;
@@ -349,13 +353,16 @@ int hold_engine_main(int argc, char **argv) {
     struct hold_rt_config config;
     struct hold_rt_store store = { 0 };
     struct hold_err err = { 0 };
-    struct life life = { .config = &config, .err = &err, .control_fd = -1, .signal_fd = -1, .early_fds = { -1, -1 }, .began_ms = now_ms() };
+    struct life life = { .config = &config, .err = &err, .control_fd = -1, .early_fds = { -1, -1 }, .began_ms = now_ms() };
     const char *watchdog = getenv("WATCHDOG_USEC");
     uint64_t usec;
+    const struct sigaction action = { .sa_handler = on_stop };
     sigset_t none;
 
     sigemptyset(&none);
-    (void) sigprocmask(SIG_SETMASK, &none, NULL);
+    stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (stop_fd < 0 || sigaction(SIGTERM, &action, NULL) < 0 || sigaction(SIGINT, &action, NULL) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0)
+        return HOLD_EXIT_INTERNAL;
     (void) signal(SIGPIPE, SIG_IGN);
     hold_log_open("engine", isatty(STDERR_FILENO) == 1);
     life.control_fd = hold_control_take();
@@ -374,6 +381,5 @@ int hold_engine_main(int argc, char **argv) {
     hold_device_close(&life.device);
     hold_map_close(&life.plan_map);
     hold_rt_store_release(&store);
-    hold_close_fd(&life.signal_fd);
     return status;
 }

@@ -72,7 +72,7 @@ static void drop_session(struct hold_engine *e, struct hold_session *s) {
 static void lose_front(struct hold_engine *e, const char *why) {
     if (!hold_link_is_up(&e->link))
         return;
-    hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("what", "front lost"), HOLD_LS("why", why), HOLD_LU("generation", e->link.generation),
+    hold_log(e->n_sessions || !e->is_draining ? HOLD_LV_WARN : HOLD_LV_INFO, HOLD_EV_WARN, HOLD_LS("what", "front lost"), HOLD_LS("why", why), HOLD_LU("generation", e->link.generation),
              HOLD_LU("sessions", e->n_sessions));
     hold_link_drop(&e->link);
     e->has_told = false;

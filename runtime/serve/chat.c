@@ -423,10 +423,10 @@ static void note_unknown(struct parser *p, const struct cJSON *root, struct hold
 static int tell_mistakes(struct hold_buf *mistakes, struct hold_err *err) {
     if (mistakes->n && mistakes->data[mistakes->n - 1] == '\n')
         mistakes->n--;
+    hold_autobuf line = hold_buf_with_max(2 * mistakes->n + 1);
     for (size_t i = 0; i < mistakes->n; i++)
-        if (mistakes->data[i] == '\n')
-            mistakes->data[i] = ';';
-    return hold_fail(err, HOLD_E_CONFIG, 0, "%.*s", (int) HOLD_MIN(mistakes->n, (size_t) 470), mistakes->data);
+        hold_buf_add(&line, mistakes->data[i] == '\n' ? "; " : &mistakes->data[i], mistakes->data[i] == '\n' ? 2 : 1);
+    return hold_fail(err, HOLD_E_CONFIG, 0, "%.*s", (int) HOLD_MIN(line.n, (size_t) 470), line.data ? line.data : "");
 }
 
 int hold_chat_parse(const char *body, size_t n, const struct hold_chat_rules *rules, struct hold_arena *arena,

@@ -86,9 +86,10 @@ struct hold_usage {
 void hold_chat_chunk_role(struct hold_buf *out, const struct hold_chat_answer *a);
 void hold_chat_chunk_text(struct hold_buf *out, const struct hold_chat_answer *a, const char *text, size_t n,
                           const struct hold_buf *logprobs, const struct hold_usage *usage);
-/* finish_reason "stop" or "length"; stop_reason is the id where one of the request's own stop ids ended it, else null. */
+/* finish_reason "stop" or "length"; stop_reason is the request's own stop string or stop id that ended it, else null. */
 struct hold_chat_finish {
     const char *reason;
+    const char *stop; /* NULL: none */
     bool has_stop_id;
     uint32_t stop_id;
 };

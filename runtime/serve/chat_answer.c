@@ -34,7 +34,9 @@ static void add_logprobs(struct hold_buf *out, const struct hold_buf *logprobs) 
 
 static void add_finish(struct hold_buf *out, const struct hold_chat_finish *finish) {
     hold_buf_addf(out, ",\"finish_reason\":\"%s\",\"stop_reason\":", finish->reason);
-    if (finish->has_stop_id)
+    if (finish->stop)
+        hold_buf_add_json(out, finish->stop, strlen(finish->stop));
+    else if (finish->has_stop_id)
         hold_buf_addf(out, "%u", finish->stop_id);
     else
         hold_buf_adds(out, "null");

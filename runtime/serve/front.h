@@ -51,7 +51,7 @@ int hold_front_timeout_ms(const struct hold_front *front);
 /* Does everything that can be done without waiting. */
 void hold_front_run(struct hold_front *front, uint64_t now_ms, uint64_t wall_s);
 
-/* From now on /health and new requests are 503 and no connection is taken; what runs goes on. */
+/* From now on /health and new requests are 503 and connections are not kept; what runs goes on. */
 void hold_front_drain(struct hold_front *front);
 /* Requests that still have to be answered. */
 size_t hold_front_inflight(const struct hold_front *front);

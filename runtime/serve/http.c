@@ -363,12 +363,7 @@ void hold_http_run(struct hold_http *http) {
 }
 
 void hold_http_quiesce(struct hold_http *http) {
-    if (http->is_quiet)
-        return;
     http->is_quiet = true;
-    MHD_socket fd = MHD_quiesce_daemon(http->daemon);
-    if (fd != MHD_INVALID_SOCKET)
-        close(fd);
 }
 
 size_t hold_http_live(const struct hold_http *http) {

@@ -45,7 +45,8 @@ int hold_http_fd(const struct hold_http *http);
 /* Milliseconds until hold_http_run is due without the descriptor, or -1. */
 int hold_http_timeout_ms(const struct hold_http *http);
 void hold_http_run(struct hold_http *http);
-/* No new connection from now on; what is open goes on, and answers carry `Connection: close`. */
+/* From now on answers carry `Connection: close`. Connections are still taken, so that whoever comes is told where things
+ * stand instead of waiting in the backlog of a socket that another process holds open. */
 void hold_http_quiesce(struct hold_http *http);
 /* Requests between on_head and on_end. */
 size_t hold_http_live(const struct hold_http *http);

@@ -350,6 +350,15 @@ static void add_logprob(struct hold_request *r, const struct hold_tok *tok, cons
     hold_chat_logprob(&r->logprobs, &one, top, t->n_top);
 }
 
+/* The longest of the strings that the text ends with, as hold_stop_feed has it. */
+static const char *stopped_by(const struct hold_request *r) {
+    const char *longest = NULL;
+    for (size_t i = 0; i < r->chat.n_stops; i++)
+        if (r->stop.strings[i].matched == r->stop.strings[i].n && (!longest || strlen(longest) < r->stop.strings[i].n))
+            longest = r->chat.stops[i];
+    return longest;
+}
+
 bool hold_request_token(struct hold_request *r, const struct hold_request_house *house, const struct hold_frame_token *token,
                         uint64_t now_ms) {
     hold_autobuf decoded = hold_buf_with_max(65536);
@@ -372,7 +381,7 @@ bool hold_request_token(struct hold_request *r, const struct hold_request_house 
     if (r->chat.want_logprobs)
         add_logprob(r, house->tok, token);
     if (is_stopped) {
-        const struct hold_chat_finish why = { .reason = "stop" };
+        const struct hold_chat_finish why = { .reason = "stop", .stop = stopped_by(r) };
         finish(r, house, &why, now_ms);
         house->metrics->finished_stop++;
         return true;
@@ -391,6 +400,7 @@ void hold_request_end(struct hold_request *r, const struct hold_request_house *h
     if (r->is_over)
         return;
     r->usage.cached_tokens = end->cached_tokens;
+    r->usage.completion_tokens = end->completion_tokens; /* with the token that ended it */
     hold_tok_stream_end(&r->decoder, &decoded);
     if (!hold_stop_feed(&r->stop, decoded.data ? decoded.data : "", decoded.n, &r->text))
         hold_stop_end(&r->stop, &r->text);
