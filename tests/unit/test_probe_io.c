@@ -29,7 +29,7 @@ static int listener(struct hold_probe_target *t, const char *scheme, const char 
 static enum hold_answer drive(struct hold_probe_io *io) {
     for (int i = 0; i < 50 && hold_probe_io_running(io); i++) {
         struct pollfd p = { .fd = io->fd, .events = (short) (POLLIN | (i == 0 ? POLLOUT : 0)) };
-        if (poll(&p, 1, 200) == 0)
+        if (poll(&p, 1, 30) == 0)
             return HOLD_ANSWER_NONE;
         const enum hold_answer a = hold_probe_io_on_ready(io);
         if (a != HOLD_ANSWER_NONE)
