@@ -1,4 +1,4 @@
-/* docs.h - the parts of help, README and man pages that are made from the code's own tables. Floor: supervisor.
+/* docs.h - the parts of README and man pages that are made from the code's own tables. Floor: supervisor.
  *
  *     holdfast docs options|exits|phases|events|causes|signatures --markdown|--roff
  *
@@ -10,8 +10,6 @@
 
 #include <stdbool.h>
 
-/* What `holdfast --help` prints. */
-void hold_docs_help(struct hold_buf *out);
 /* One table; false when what is unknown. */
 bool hold_docs_table(const char *what, bool as_roff, struct hold_buf *out);
 /* The hidden sub-command: argv[0] is "docs". Returns the exit status. */

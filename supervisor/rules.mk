@@ -21,3 +21,9 @@ $(JOB): $(JOB_OBJ) $(POLICY_OBJ) $(call objects,runtime/plan) $(call objects,run
 $(LAUNCH): $(BUILD)/supervisor/launch/launch.o
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) $(if $(STATIC),-static-pie,-pie) $^ -o $@
+
+# The status page as bytes: od and sed are everywhere, and so the build needs no other program for it.
+$(BUILD)/gen/status_page.h: supervisor/host/page.html
+	@mkdir -p $(@D)
+	$(call say,GEN,$@){ echo 'static const unsigned char hold_status_page[] = {'; od -An -v -tu1 $< | sed 's/^ *//; s/  */,/g; s/$$/,/'; echo '};'; } > $@
+$(BUILD)/supervisor/host/status.o: $(BUILD)/gen/status_page.h

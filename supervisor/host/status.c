@@ -127,7 +127,7 @@ static void put_answer(struct hold_status_conn *c, int status, const char *type,
                   "X-Content-Type-Options: nosniff\r\n%s%s\r\n",
                   status, reason(status), type, n, status == 405 ? "Allow: GET, HEAD\r\n" : "",
                   strncmp(type, "text/html", 9) == 0
-                      ? "Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'\r\n"
+                      ? "Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:\r\n"
                       : "");
     if (!head_only)
         hold_buf_add(&c->out, body, n);

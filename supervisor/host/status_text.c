@@ -4,6 +4,7 @@
 #include "base/exit.h"
 #include "base/list.h"
 #include "supervisor/host/view.h"
+#include "supervisor/policy/sandbox_plan.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -77,6 +78,17 @@ static uint64_t since(const struct hold_view *v, uint64_t at_ms) {
     return v->now_ms > at_ms ? v->now_ms - at_ms : 0;
 }
 
+static void json_layers(struct writer *all, const char *name, uint32_t bits) {
+    struct writer w = open_array(all, name);
+    for (int i = 0; i < HOLD_LAYER_COUNT; i++)
+        if (bits & 1u << i) {
+            const char *layer = hold_layer_name((enum hold_layer) i);
+            comma(&w);
+            hold_buf_add_json(w.out, layer, strlen(layer));
+        }
+    hold_buf_addc(w.out, ']');
+}
+
 static void json_member(struct writer *all, const struct hold_view *v, const struct hold_view_member *m) {
     struct writer w = open_object(all, NULL);
     put_str(&w, "name", m->name);
@@ -128,8 +140,8 @@ static void json_member(struct writer *all, const struct hold_view *v, const str
     }
     opt_u64(&w, "output_lost_lines", m->output_lost_lines);
     struct writer s = open_object(&w, "sandbox");
-    put_u64(&s, "applied", m->sandbox_applied);
-    put_u64(&s, "missing", m->sandbox_missing);
+    json_layers(&s, "applied", m->sandbox_applied);
+    json_layers(&s, "missing", m->sandbox_missing);
     hold_buf_addc(s.out, '}');
     hold_buf_addc(w.out, '}');
 }
@@ -326,7 +338,7 @@ static void metrics_members(const struct hold_view *v, struct hold_buf *out) {
     family(out, "child_start_timestamp_seconds", "gauge", "When the present or last life began; 0 before the first.");
     EACH_MEMBER(v, m)
         sample_ms(out, "child_start_timestamp_seconds", "child", m->name, m->started_ms ? unix_ms(v, m->started_ms) : 0);
-    family(out, "child_restarts_total", "counter", "Lives begun after the first, by the cause of the last end.");
+    family(out, "child_restarts_total", "counter", "Lives begun after the first.");
     EACH_MEMBER(v, m) {
         hold_buf_adds(out, "holdfast_child_restarts_total{");
         label(out, "child", m->name, true);
