@@ -76,13 +76,14 @@ bench: all test-programs ## paired measurements with the peers a user would pick
 	@bash tests/bench/run.sh
 
 # arm64: what needs no library of that architecture: base, policy and kernels with their tests (a main of our own, no cmocka).
-ARM64_OBJ  := $(BASE_OBJ) $(POLICY_OBJ) $(KERNELS_OBJ) $(call objects,runtime/plan) $(call objects,runtime/model) $(CJSON_OBJ)
+ARM64_OBJ  := $(BASE_OBJ) $(POLICY_OBJ) $(KERNELS_OBJ) $(call objects,runtime/plan) $(call objects,runtime/model) \
+              $(BUILD)/runtime/engine/load.o $(BUILD)/runtime/engine/fit.o $(CJSON_OBJ)
 ARM64_TEST := $(patsubst %.c,$(BUILD)/tests/arm64/%,$(notdir $(wildcard tests/unit/test_base.c tests/unit/test_json.c tests/unit/test_forward.c tests/kernels/test_cpu.c)))
 $(BUILD)/libhold-arm64.a: $(ARM64_OBJ)
 	$(call say,AR,$@)rm -f $@; $(AR) rcs $@ $^
-$(BUILD)/tests/arm64/%: $(BUILD)/libhold-arm64.a
+$(BUILD)/tests/arm64/%: $(BUILD)/libhold-arm64.a $(wildcard tests/unit/*.[ch] tests/kernels/*.[ch] tests/helpers/*.h)
 	@mkdir -p $(@D)
-	$(call say,CC,$*)$(CC) $(CPPFLAGS) $(CFLAGS) -DHOLD_SMALL_CMOCKA $(wildcard tests/unit/$*.c tests/kernels/$*.c) $< -static -lpthread -lm -o $@
+	$(call say,CC,$*)$(CC) $(CPPFLAGS) $(CFLAGS) -DHOLD_SMALL_CMOCKA $(wildcard tests/unit/$*.c tests/kernels/$*.c) $(BUILD)/libhold-arm64.a -static -lpthread -lm -o $@
 arm64-programs: $(ARM64_TEST)
 
 .PHONY: units fuzz-programs unit-programs test-programs check-programs arm64-programs

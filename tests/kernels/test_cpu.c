@@ -3,12 +3,8 @@
 #include "kernels/cpu/pool.h"
 #include "tests/kernels/table.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "tests/unit/test.h"
 
 /* False where this machine has no such variant. */
 static bool cpu_open(const char *variant, uint32_t n_threads, struct hold_device **ret_device, struct hold_stream *ret_stream) {

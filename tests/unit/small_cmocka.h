@@ -27,16 +27,22 @@ struct CMUnitTest {
 #define assert_memory_equal(a, b, n) small_check(memcmp((a), (b), (n)) == 0, #a " equals " #b)
 #define assert_in_range(v, low, high) small_check((v) >= (low) && (v) <= (high), #v " in range")
 #define skip() return
+#define print_message(...) printf(__VA_ARGS__)
+#define print_error(...) fprintf(stderr, __VA_ARGS__)
+#define fail() fail_msg("failed")
 
-static inline int small_run(const char *group, const struct CMUnitTest *tests, size_t n) {
+static inline int small_run(const char *group, const struct CMUnitTest *tests, size_t n, int (*setup)(void **), int (*teardown)(void **)) {
+    void *state = NULL;
+    if (setup && setup(&state) != 0)
+        return 1;
     for (size_t i = 0; i < n; i++) {
-        void *state = NULL;
         tests[i].run(&state);
         printf("ok %s: %s\n", group, tests[i].name);
     }
-    return 0;
+    return teardown ? teardown(&state) : 0;
 }
-#define cmocka_run_group_tests_name(group, tests, setup, teardown) small_run((group), (tests), sizeof(tests) / sizeof((tests)[0]))
-#define cmocka_run_group_tests(tests, setup, teardown) small_run("tests", (tests), sizeof(tests) / sizeof((tests)[0]))
+#define cmocka_run_group_tests_name(group, tests, setup, teardown) \
+    small_run((group), (tests), sizeof(tests) / sizeof((tests)[0]), (setup), (teardown))
+#define cmocka_run_group_tests(tests, setup, teardown) cmocka_run_group_tests_name("tests", tests, setup, teardown)
 
 #endif

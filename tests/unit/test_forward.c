@@ -4,11 +4,7 @@
 #include "runtime/model/sample.h"
 #include "tests/helpers/t_plan.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
+#include "tests/unit/test.h"
 
 #define CONTEXT 256u
 
