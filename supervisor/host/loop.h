@@ -20,6 +20,7 @@
 enum hold_loop_kind {
     HOLD_ON_SIGNAL,  /* the signal descriptor */
     HOLD_ON_DEATH,   /* a pidfd; index: which child */
+    HOLD_ON_EXEC,    /* the exec-error pipe of a child being started; index: which child */
     HOLD_ON_CONTROL, /* a control pair's end; index: which child */
     HOLD_ON_NOTIFY,  /* NOTIFY_SOCKET */
     HOLD_ON_OUTPUT,  /* the output hub's own epoll descriptor */

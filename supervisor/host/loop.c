@@ -1,0 +1,101 @@
+/* loop.c - epoll, signalfd, one deadline. Floor: host. */
+#include "supervisor/host/loop.h"
+
+#include "base/auto.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What epoll gives back: kind, index and descriptor in one word, so no table stands behind it. */
+static uint64_t word_of(int fd, enum hold_loop_kind kind, uint16_t index) {
+    return (uint64_t) (uint32_t) fd << 32 | (uint64_t) kind << 16 | index;
+}
+
+int hold_loop_init(struct hold_loop *loop, const sigset_t *signals, struct hold_err *err) {
+    hold_autofd epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0)
+        return hold_fail(err, HOLD_E_IO, errno, "create the epoll set");
+    hold_autofd signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signal_fd < 0)
+        return hold_fail(err, HOLD_E_IO, errno, "create the signal descriptor");
+    struct hold_loop made = { .epoll_fd = epoll_fd, .signal_fd = signal_fd };
+    if (hold_loop_add(&made, signal_fd, HOLD_ON_SIGNAL, 0, EPOLLIN, err) < 0)
+        return -1;
+    *loop = (struct hold_loop) { .epoll_fd = hold_take_fd(&epoll_fd), .signal_fd = hold_take_fd(&signal_fd) };
+    return 0;
+}
+
+void hold_loop_release(struct hold_loop *loop) {
+    hold_close_fd(&loop->signal_fd);
+    hold_close_fd(&loop->epoll_fd);
+}
+
+static int control(struct hold_loop *loop, int op, int fd, uint64_t word, uint32_t events, struct hold_err *err) {
+    struct epoll_event event = { .events = events, .data.u64 = word };
+    if (epoll_ctl(loop->epoll_fd, op, fd, &event) < 0)
+        return hold_fail(err, HOLD_E_IO, errno, "watch descriptor %d", fd);
+    return 0;
+}
+
+int hold_loop_add(struct hold_loop *loop, int fd, enum hold_loop_kind kind, uint16_t index, uint32_t events, struct hold_err *err) {
+    return control(loop, EPOLL_CTL_ADD, fd, word_of(fd, kind, index), events, err);
+}
+
+int hold_loop_change(struct hold_loop *loop, int fd, enum hold_loop_kind kind, uint16_t index, uint32_t events, struct hold_err *err) {
+    return control(loop, EPOLL_CTL_MOD, fd, word_of(fd, kind, index), events, err);
+}
+
+void hold_loop_drop(struct hold_loop *loop, int fd) {
+    if (fd >= 0)
+        (void) epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+uint64_t hold_loop_now_ms(void) {
+    struct timespec t;
+    (void) clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
+    return (uint64_t) t.tv_sec * 1000 + (uint64_t) t.tv_nsec / 1000000;
+}
+
+static int by_kind(const void *left, const void *right) {
+    const struct hold_ready *a = left, *b = right;
+    return (int) a->kind - (int) b->kind;
+}
+
+int hold_loop_wait(struct hold_loop *loop, uint64_t deadline_ms, struct hold_ready *ret_ready, uint64_t *ret_now_ms, struct hold_err *err) {
+    struct epoll_event events[HOLD_LOOP_BATCH];
+    int timeout = -1;
+    if (deadline_ms != HOLD_NEVER) {
+        uint64_t now = hold_loop_now_ms();
+        uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
+        timeout = left > INT_MAX ? INT_MAX : (int) left; /* woken early: the caller compares times and waits again */
+    }
+    int n = epoll_wait(loop->epoll_fd, events, HOLD_LOOP_BATCH, timeout);
+    if (n < 0 && errno != EINTR)
+        return hold_fail(err, HOLD_E_IO, errno, "wait for events");
+    n = n < 0 ? 0 : n;
+    for (int i = 0; i < n; i++) {
+        uint64_t word = events[i].data.u64;
+        ret_ready[i] = (struct hold_ready) {
+            .kind = (uint8_t) (word >> 16), .index = (uint16_t) word, .events = events[i].events, .fd = (int) (word >> 32) };
+    }
+    if (n > 1)
+        qsort(ret_ready, (size_t) n, sizeof(ret_ready[0]), by_kind);
+    *ret_now_ms = hold_loop_now_ms();
+    return n;
+}
+
+int hold_loop_signal(struct hold_loop *loop, pid_t *ret_sender) {
+    struct signalfd_siginfo info;
+    ssize_t n;
+    do
+        n = read(loop->signal_fd, &info, sizeof(info));
+    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t) sizeof(info))
+        return 0;
+    *ret_sender = (pid_t) info.ssi_pid;
+    return (int) info.ssi_signo;
+}
