@@ -22,7 +22,7 @@ enum hold_output_mode { HOLD_OUTPUT_DROP, HOLD_OUTPUT_BLOCK, HOLD_OUTPUT_DIRECT 
 enum hold_signal_to { HOLD_SIGNAL_TO_CHILD, HOLD_SIGNAL_TO_GROUP };
 
 #define HOLD_CONFIG_SERVERS 4
-#define HOLD_CONFIG_WORDS 64
+#define HOLD_CONFIG_WORDS 256
 
 /* One check of a server: an address in probe_io.h's form, NULL when there is none. */
 struct hold_health_config {
@@ -53,7 +53,8 @@ struct hold_server_config {
 struct hold_config {
     enum hold_mode mode;
     /* table */
-    const char *state_dir, *log_level, *termination_log;
+    const char *config_file, *state_dir, *termination_log;
+    int log_level;             /* enum hold_log_level */
     int log_format;            /* auto json text */
     const char *status_listen; /* "" : no port */
     const char *listen;        /* "" : the server's own */
@@ -85,7 +86,7 @@ struct hold_config {
     /* after the table */
     struct hold_server_config servers[HOLD_CONFIG_SERVERS];
     size_t n_servers;
-    bool listen_is_set, status_listen_is_set, termination_log_is_set;
+    bool termination_log_is_set;
 };
 
 extern const struct hold_opt hold_config_rows[];
@@ -95,6 +96,7 @@ extern const size_t hold_n_config_rows;
 struct hold_config_store {
     struct hold_buf text;
     struct cJSON *root;
+    struct hold_opt *rows; /* the table with this mode's defaults */
     enum hold_opt_source *sources;
     char *file; /* path of the file read, or NULL */
 };
