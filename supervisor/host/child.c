@@ -217,7 +217,7 @@ int hold_child_exec_result(struct hold_child *child, const char *name, const str
     do
         n = read(child->exec_fd, &fail, sizeof(fail));
     while (n < 0 && errno == EINTR);
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+    if (n < 0 && errno == EAGAIN)
         return 0;
     hold_close_fd(&child->exec_fd);
     if (n != (ssize_t) sizeof(fail))

@@ -9,9 +9,10 @@
 #include "base/num.h"
 #include "supervisor/host/config_servers.h"
 #include "supervisor/host/probe_io.h"
+#include "supervisor/policy/backoff.h"
 
-#include <ctype.h>
 #include <errno.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>

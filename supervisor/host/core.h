@@ -1,14 +1,221 @@
-/* core.h - process 1's whole state: one container, its members and their clocks; turns happenings into events, steps the
- * two tables and has act.c perform the actions. Floor: host. */
+/* core.h - process 1's whole state: one container, its members, its job, and their clocks. Floor: host.
+ *
+ * core.c turns happenings into events and steps the two tables; act.c performs the actions; start.c says what a child is
+ * started with; probing.c asks; hear.c listens; view.c paints. They all work on this one struct, which is made once and
+ * never grows. Times are monotonic ms; HOLD_NEVER is "not armed". */
 #ifndef HOLD_HOST_CORE_H
 #define HOLD_HOST_CORE_H
 
+#include "base/notify.h"
+#include "supervisor/host/child.h"
 #include "supervisor/host/config.h"
+#include "supervisor/host/evidence.h"
+#include "supervisor/host/loop.h"
+#include "supervisor/host/output.h"
+#include "supervisor/host/probe_io.h"
+#include "supervisor/host/record.h"
+#include "supervisor/host/status.h"
+#include "supervisor/host/store.h"
+#include "supervisor/host/tree.h"
 #include "supervisor/host/view.h"
+#include "supervisor/policy/backoff.h"
+#include "supervisor/policy/diagnose.h"
+#include "supervisor/policy/fate.h"
+#include "supervisor/policy/lines.h"
+#include "supervisor/policy/probe.h"
+#include "supervisor/policy/progress.h"
 
-struct hold_core;
+/* Numbers of children: what loop indexes and tree owners are. */
+#define HOLD_CORE_JOB HOLD_CONFIG_SERVERS                  /* the job */
+#define HOLD_CORE_PROBE (HOLD_CORE_JOB + 1)                /* exec probes of member i: HOLD_CORE_PROBE only one owner slot */
+#define HOLD_CORE_NOTHING (-1)
+
+enum hold_question { HOLD_ASK_READY, HOLD_ASK_LIVE, HOLD_ASK_WARM, HOLD_ASK_COUNT };
+
+struct hold_asking {
+    bool is_on;                     /* there is such a check and the member's state wants it asked */
+    struct hold_probe_target target;
+    struct hold_probe probe;
+    struct hold_probe_io io;
+    struct hold_child exec;         /* the child of an exec question, pid 0: none */
+};
+
+struct hold_member {
+    const struct hold_server_config *config;
+    int index;
+    enum hold_member_state state;
+    uint64_t since_ms;
+    uint64_t deadline_ms[HOLD_MEMBER_DL_COUNT];
+
+    struct hold_child child;       /* pid 0 once reaped */
+    int control_fd;                /* ours of the pair, or -1 */
+    struct hold_sandbox_plan *plan;
+    uint32_t attempt, rung;
+    uint64_t started_ms, ready_ms; /* of this life; 0: not yet */
+    uint64_t ready_since_ms, healthy_ms; /* now ready since (0: is not), and before that in this life */
+    struct hold_restarts restarts;
+    struct hold_budget budget;
+    uint64_t delay_ms;             /* the wait chosen last */
+
+    /* of this life, for the diagnosis */
+    enum hold_kill killed;
+    enum hold_member_deadline killed_by;
+    int exec_status;               /* not 0: exec failed with this status */
+    char exec_text[HOLD_ERR_TEXT_BYTES];
+    char told[HOLD_VIEW_TEXT];     /* last X_HOLDFAST_CAUSE */
+    char said[HOLD_VIEW_TEXT];     /* last STATUS */
+    uint64_t inflight, oom_before, memory_peak;
+    enum hold_cause matched;
+    char matched_line[HOLD_VIEW_TEXT], wrapper_line[HOLD_VIEW_TEXT];
+    struct hold_progress progress;
+    struct hold_asking ask[HOLD_ASK_COUNT];
+    bool was_paired;
+
+    /* the last end */
+    bool has_exited;
+    int wait_status;
+    uint64_t exited_ms;
+    struct hold_diagnosis diagnosis;
+};
+
+enum hold_job_kind { HOLD_JOB_PREFLIGHT, HOLD_JOB_FETCH, HOLD_JOB_VERIFY, HOLD_JOB_COUNT };
+
+struct hold_job {
+    enum hold_job_kind kind;
+    struct hold_child child;
+    int control_fd;
+    struct hold_sandbox_plan *plan;
+    bool is_ending;                /* we asked it to end: its end makes no event */
+    uint32_t attempt;              /* of this stage */
+    uint64_t started_ms, done, total;
+    char told[HOLD_VIEW_TEXT], said[HOLD_VIEW_TEXT], exec_text[HOLD_ERR_TEXT_BYTES];
+    int exec_status;
+    struct hold_restarts retries;
+    uint64_t heals;                /* spent of the heal budget */
+    bool is_deep;                  /* the next verify trusts no marker */
+    struct hold_diagnosis diagnosis;
+};
+
+/* What process 1 ends with; the first failure wins. */
+struct hold_ending {
+    bool is_fixed;
+    int exit_code;
+    enum hold_cause cause;
+    enum hold_action action;
+    const char *member; /* or the job's name */
+    char text[HOLD_DIAGNOSIS_TEXT_BYTES];
+    const char *advice;
+};
+
+#define HOLD_CORE_EVENTS 64
+
+struct hold_core_event {
+    int8_t member; /* index, or -1: the container's */
+    uint8_t event;
+};
+
+struct hold_core {
+    const struct hold_config *config;
+    const struct hold_inherited *inherited;
+    const char *const *environment;
+    struct hold_loop loop;
+    struct hold_sandbox_facts facts;
+    struct hold_cgroup cgroup;
+    char prefix[4096], loader[4096]; /* loader "": programs are started directly */
+
+    enum hold_container_state state;
+    uint64_t since_ms;
+    uint64_t deadline_ms[HOLD_CONTAINER_DL_COUNT];
+    uint64_t stop_ms;      /* first stop request, 0: none */
+    int stop_signal;
+    struct hold_member members[HOLD_CONFIG_SERVERS];
+    size_t n_members;
+    struct hold_job job;
+    struct hold_ending ending;
+
+    struct hold_core_event queue[HOLD_CORE_EVENTS];
+    size_t queue_begin, queue_n;
+    bool tree_changed;     /* something was reaped or is newly dying: trees are worth a look */
+
+    struct hold_tree tree;
+    struct hold_store store;
+    int listen_fd;
+    struct hold_record record;
+    struct hold_output output;
+    bool has_output, has_status, on_terminal;
+    struct hold_lines lines;
+    struct hold_status status;
+    int notify_fd;
+    char notify_path[108];
+    uint64_t generation;
+
+    uint64_t started_ms, started_wall_s, cold_start_ms;
+    const char *phase;     /* as last announced */
+    uint64_t phase_since_ms;
+    bool is_started;       /* was ready once */
+    struct hold_view_phase phases[HOLD_VIEW_PHASES];
+    uint32_t n_phases;
+    struct hold_view_finding findings[HOLD_VIEW_FINDINGS];
+    uint32_t n_findings;
+    uint64_t orphans_reaped, progress_said_ms;
+    uint32_t random;       /* state of the jitter */
+    struct hold_view view; /* scratch: painted when asked for */
+};
+
+/* Opens whatever outlives children (record, listening socket, status, output). config, inherited and environment are
+ * borrowed for the core's life. Zeroed by the caller. Signals in `signals` are blocked. Fails with the exit status in *ret_status. */
+HOLD_MUST int hold_core_init(struct hold_core *core, const struct hold_config *config, const struct hold_inherited *inherited,
+                             const char *const *environment, const sigset_t *signals, int *ret_status, struct hold_err *err);
+/* Runs until EXITED; the exit code that the policy fixed. */
+int hold_core_run(struct hold_core *core);
+void hold_core_release(struct hold_core *core);
 
 /* A picture of this moment; allocates nothing. */
 void hold_core_view(const struct hold_core *core, uint64_t now_ms, struct hold_view *ret_view);
+
+/* ---- between the files of the core ---- */
+
+void hold_core_post_member(struct hold_core *core, int member, enum hold_member_event event);
+void hold_core_post(struct hold_core *core, enum hold_container_event event);
+
+/* act.c: performs the bits, lowest first; what fails becomes an event. */
+void hold_act_member(struct hold_core *core, struct hold_member *m, uint32_t actions, uint64_t now_ms);
+void hold_act_container(struct hold_core *core, uint32_t actions, uint64_t now_ms);
+/* The main process of a member is reaped: facts, diagnosis, fate; posts EXIT_* and what follows for the container. */
+void hold_act_member_died(struct hold_core *core, struct hold_member *m, int wait_status, uint64_t now_ms);
+void hold_act_job_died(struct hold_core *core, int wait_status, uint64_t now_ms);
+/* The published phase may have changed: log, report, tell members and job. */
+void hold_act_publish(struct hold_core *core, uint64_t now_ms);
+/* The termination message of this moment. */
+void hold_act_report(struct hold_core *core);
+/* A signal for the members that is no stop request: rewritten, forwarded. */
+void hold_act_forward(struct hold_core *core, int sig);
+/* sig after --signal-map; 0: dropped. */
+int hold_act_mapped(const struct hold_core *core, int sig);
+
+/* start.c: spawns the member's next life, or the job of the container's state. */
+HOLD_MUST int hold_start_init(struct hold_core *core, struct hold_err *err);
+HOLD_MUST int hold_start_member(struct hold_core *core, struct hold_member *m, uint64_t now_ms, int *ret_status, struct hold_err *err);
+HOLD_MUST int hold_start_job(struct hold_core *core, enum hold_job_kind kind, uint64_t now_ms, int *ret_status, struct hold_err *err);
+HOLD_MUST int hold_start_exec_probe(struct hold_core *core, struct hold_member *m, const char *command, struct hold_child *ret_child, struct hold_err *err);
+/* argv prefix of a libexec program: [ld.so, --library-path, PREFIX/lib,] PREFIX/libexec/NAME; returns the number of words
+ * written into words (room for at least 4), which live as long as the core. */
+size_t hold_start_prefix(struct hold_core *core, const char *name, const char **words);
+
+/* probing.c */
+void hold_probing_begin(struct hold_core *core, struct hold_member *m, uint64_t now_ms); /* a life began */
+void hold_probing_follow(struct hold_core *core, struct hold_member *m, uint64_t now_ms); /* the state changed */
+void hold_probing_end(struct hold_core *core, struct hold_member *m);
+void hold_probing_on_ready(struct hold_core *core, unsigned index, uint64_t now_ms);
+void hold_probing_on_time(struct hold_core *core, uint64_t now_ms);
+uint64_t hold_probing_deadline_ms(const struct hold_core *core);
+bool hold_probing_on_exit(struct hold_core *core, pid_t pid, int wait_status, uint64_t now_ms); /* false: not a probe's */
+
+/* hear.c: messages of children; closed is true at the end of a pair. */
+HOLD_MUST int hold_hear_open(struct hold_core *core, struct hold_err *err); /* NOTIFY_SOCKET in the state folder */
+void hold_hear_control(struct hold_core *core, int child, uint64_t now_ms);
+void hold_hear_notify(struct hold_core *core, uint64_t now_ms);
+void hold_hear_tell(struct hold_core *core, struct hold_member *m, const char *text, int fd); /* fd -1: none */
+void hold_hear_close(struct hold_core *core, int *control_fd);
 
 #endif

@@ -1,0 +1,116 @@
+/* store.c - descriptors that outlive a child. Floor: host. */
+#include "supervisor/host/store.h"
+
+#include "base/auto.h"
+#include "base/list.h"
+#include "base/num.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define HOLD_LISTEN_BACKLOG 1024 /* the kernel cuts it to net.core.somaxconn */
+
+static bool is_name(const char *name) {
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+    return n > 0 && n < HOLD_STORE_NAME_BYTES && name[n] == '\0';
+}
+
+int hold_store_put(struct hold_store *s, int owner, const char *name, int fd, struct hold_err *err) {
+    hold_autofd owned = fd;
+    if (!is_name(name))
+        return hold_fail(err, HOLD_E_FORMAT, 0, "store a descriptor: '%s' is not a name", name);
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->entries[i].owner == owner && strcmp(s->entries[i].name, name) == 0) {
+            hold_close_fd(&s->entries[i].fd);
+            s->entries[i].fd = hold_take_fd(&owned);
+            return 0;
+        }
+    }
+    if (s->n == HOLD_STORE_MAX)
+        return hold_fail(err, HOLD_E_LIMIT, 0, "store descriptor '%s': %d are stored, that is the limit", name, HOLD_STORE_MAX);
+    struct hold_store_entry *e = &s->entries[s->n++];
+    *e = (struct hold_store_entry) { .fd = hold_take_fd(&owned), .owner = owner };
+    (void) snprintf(e->name, sizeof(e->name), "%s", name);
+    return 0;
+}
+
+int hold_store_find(const struct hold_store *s, const char *name) {
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->entries[i].name, name) == 0)
+            return s->entries[i].fd;
+    return -1;
+}
+
+void hold_store_drop(struct hold_store *s, int owner, const char *name) {
+    size_t kept = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->entries[i].owner == owner && (!name || strcmp(s->entries[i].name, name) == 0))
+            hold_close_fd(&s->entries[i].fd);
+        else
+            s->entries[kept++] = s->entries[i];
+    }
+    s->n = kept;
+}
+
+void hold_store_release(struct hold_store *s) {
+    for (size_t i = 0; i < s->n; i++)
+        hold_close_fd(&s->entries[i].fd);
+    s->n = 0;
+}
+
+/* ADDRESS is numeric: process 1 resolves no name. An empty host is every address of both families. */
+static int parse_address(const char *text, struct sockaddr_storage *ret, socklen_t *ret_n, struct hold_err *err) {
+    const char *colon = strrchr(text, ':');
+    uint64_t port;
+    char host[64] = "";
+    if (!colon || hold_parse_u64(colon + 1, 0, 65535, &port, NULL) < 0 || (size_t) (colon - text) >= sizeof(host))
+        return hold_fail(err, HOLD_E_CONFIG, 0, "'%s' is not ADDRESS:PORT", text);
+    size_t n = (size_t) (colon - text);
+    bool bracketed = n >= 2 && text[0] == '[' && colon[-1] == ']';
+    (void) snprintf(host, sizeof(host), "%.*s", (int) (bracketed ? n - 2 : n), bracketed ? text + 1 : text);
+    struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t) port) };
+    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t) port), .sin6_addr = in6addr_any };
+    *ret = (struct sockaddr_storage) { 0 };
+    if (host[0] == '\0' || (bracketed && inet_pton(AF_INET6, host, &v6.sin6_addr) == 1)) {
+        memcpy(ret, &v6, sizeof(v6));
+        *ret_n = sizeof(v6);
+        return 0;
+    }
+    if (!bracketed && inet_pton(AF_INET, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host, &v4.sin_addr) == 1) {
+        memcpy(ret, &v4, sizeof(v4));
+        *ret_n = sizeof(v4);
+        return 0;
+    }
+    return hold_fail(err, HOLD_E_CONFIG, 0, "'%s': the address must be numeric ([::], 0.0.0.0, 127.0.0.1, ...)", text);
+}
+
+int hold_store_listen(const char *address, int *ret_fd, struct hold_err *err) {
+    struct sockaddr_storage where;
+    socklen_t n = 0;
+    if (parse_address(address, &where, &n, err) < 0)
+        return -1;
+    hold_autofd fd = socket(where.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 && errno == EAFNOSUPPORT && where.ss_family == AF_INET6) { /* a kernel without IPv6: the same port on IPv4 */
+        struct sockaddr_in6 v6;
+        memcpy(&v6, &where, sizeof(v6));
+        struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = v6.sin6_port };
+        memcpy(&where, &v4, sizeof(v4));
+        n = sizeof(v4);
+        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    }
+    if (fd < 0)
+        return hold_fail(err, HOLD_E_IO, errno, "listen on '%s'", address);
+    int on = 1, off = 0;
+    (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (where.ss_family == AF_INET6)
+        (void) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+    if (bind(fd, (struct sockaddr *) &where, n) < 0 || listen(fd, HOLD_LISTEN_BACKLOG) < 0)
+        return hold_fail(err, errno == EADDRINUSE ? HOLD_E_BUSY : HOLD_E_IO, errno, "listen on '%s'", address);
+    *ret_fd = hold_take_fd(&fd);
+    return 0;
+}

@@ -1,0 +1,40 @@
+/* store.h - what outlives a child: the listening socket, the plan, descriptors of its weights. Floor: host.
+ *
+ * systemd's FDSTORE semantics: a child hands a descriptor up under a name and the next life gets it back (LISTEN_FDS,
+ * LISTEN_FDNAMES). The store keeps at most HOLD_STORE_MAX of them; a plan replaces the older plan. */
+#ifndef HOLD_HOST_STORE_H
+#define HOLD_HOST_STORE_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HOLD_STORE_MAX 6
+#define HOLD_STORE_NAME_BYTES 32
+
+struct hold_store_entry {
+    char name[HOLD_STORE_NAME_BYTES];
+    int fd;
+    int owner; /* index of the member that stored it and gets it back; -1: process 1's own */
+};
+
+struct hold_store {
+    struct hold_store_entry entries[HOLD_STORE_MAX];
+    size_t n;
+};
+
+/* Takes fd over (also on failure: closed). A name that the owner has already is replaced. Fails with LIMIT when full, FORMAT
+ * for a name that is not 1..31 of [A-Za-z0-9._-]. */
+HOLD_MUST int hold_store_put(struct hold_store *s, int owner, const char *name, int fd, struct hold_err *err);
+/* The descriptor (still the store's), or -1. */
+int hold_store_find(const struct hold_store *s, const char *name);
+/* Closes and forgets what this owner stored under name; NULL: everything of this owner. */
+void hold_store_drop(struct hold_store *s, int owner, const char *name);
+void hold_store_release(struct hold_store *s);
+
+/* A listening TCP socket at "[::]:8000" (IPv4 too), "0.0.0.0:80", "127.0.0.1:0", ":8000". Taken: BUSY. */
+HOLD_MUST int hold_store_listen(const char *address, int *ret_fd, struct hold_err *err);
+
+#endif
