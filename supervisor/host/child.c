@@ -117,7 +117,7 @@ static struct prepared prepared;
 static void become(const struct hold_child_request *r, int report_fd) {
     struct hold_child_fail fail = { .step = HOLD_STEP_FOLDER };
     const struct hold_inherited *in = r->inherited;
-    if (in->has_left && in->folder[0] && chdir(in->folder) < 0)
+    if (in->folder[0] && chdir(in->folder) < 0)
         say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_FOLDER, .sys = errno });
     if (r->own_group && setpgid(0, 0) < 0)
         say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_GROUP, .sys = errno });
@@ -127,7 +127,6 @@ static void become(const struct hold_child_request *r, int report_fd) {
         say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_DESCRIPTORS, .sys = errno });
     if (r->n_listen > 0)
         (void) put_number(prepared.listen_pid + strlen("LISTEN_PID="), (uint64_t) getpid());
-    (void) sigaction(SIGPIPE, &in->pipe, NULL);
     (void) sigaction(SIGCHLD, &in->chld, NULL);
     if (r->plan && hold_sandbox_enter(r->plan, report_fd, &fail.sandbox) < 0) {
         fail.step = HOLD_STEP_SANDBOX;

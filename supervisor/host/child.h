@@ -16,9 +16,8 @@
 /* What process 1 itself was started with and what its children shall have again. */
 struct hold_inherited {
     sigset_t mask;
-    struct sigaction pipe, chld;  /* the dispositions that process 1 changes for itself */
-    char folder[4096];            /* where it was started; "" when unknown */
-    bool has_left;                /* process 1 has gone to "/": a child goes to folder first */
+    struct sigaction chld;        /* the one disposition that process 1 changes for itself */
+    char folder[4096];            /* where it was started; "" when unknown. Process 1 itself leaves for "/" */
 };
 
 #define HOLD_CHILD_FDS 8

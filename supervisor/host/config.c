@@ -123,7 +123,7 @@ const size_t hold_n_config_rows = HOLD_COUNT_OF(hold_config_rows);
 static const struct {
     const char *name, *initial;
 } exec_defaults[] = {
-    { "status-listen", "" }, { "listen", "" }, { "restart", "never" }, { "sandbox", "off" }, { "preflight", "false" },
+    { "status-listen", "" }, { "listen", "" }, { "restart", "never" }, { "sandbox", "off" }, { "preflight", "false" }, { "log-level", "warn" },
 };
 
 static const char *initial_for(enum hold_mode mode, const struct hold_opt *row) {
@@ -264,6 +264,19 @@ static void check_values(const struct hold_config *c, struct hold_buf *mistakes)
         mistake(mistakes, "--model: `holdfast run` needs the model's folder (a mount, or where --model-source is fetched to)");
 }
 
+/* Children are sandboxed by absolute paths, and start in the folder that we leave. */
+static void make_absolute(struct hold_config *c, struct hold_buf *mistakes) {
+    char here[2048];
+    if (!*c->model_dir || c->model_dir[0] == '/')
+        return;
+    if (!getcwd(here, sizeof(here)) ||
+        (size_t) snprintf(c->model_path, sizeof(c->model_path), "%s/%s", here, c->model_dir) >= sizeof(c->model_path)) {
+        mistake(mistakes, "--model: '%s' cannot be made absolute", c->model_dir);
+        return;
+    }
+    c->model_dir = c->model_path;
+}
+
 static bool is_set(const struct hold_config_store *store, const char *name) {
     for (size_t i = 0; i < hold_n_config_rows; i++)
         if (strcmp(hold_config_rows[i].name, name) == 0)
@@ -306,6 +319,7 @@ int hold_config_load(enum hold_mode mode, int argc, char *const *argv, const cha
     if (mode == HOLD_MODE_EXEC && *c->health.ready && !is_set(store, "status-listen"))
         c->status_listen = "[::]:8181"; /* a check was given: somebody wants to know */
     hold_config_servers(c, store->root, mode == HOLD_MODE_TOOL ? 0 : argc - rest, argv + rest, mistakes);
+    make_absolute(c, mistakes);
     check_values(c, mistakes);
     int n = count_lines(mistakes);
     if (n > 0)

@@ -87,6 +87,7 @@ struct hold_config {
     struct hold_server_config servers[HOLD_CONFIG_SERVERS];
     size_t n_servers;
     bool termination_log_is_set;
+    char model_path[4096]; /* model_dir made absolute */
 };
 
 extern const struct hold_opt hold_config_rows[];

@@ -27,8 +27,7 @@
 
 /* Numbers of children: what loop indexes and tree owners are. */
 #define HOLD_CORE_JOB HOLD_CONFIG_SERVERS                  /* the job */
-#define HOLD_CORE_PROBE (HOLD_CORE_JOB + 1)                /* exec probes of member i: HOLD_CORE_PROBE only one owner slot */
-#define HOLD_CORE_NOTHING (-1)
+#define HOLD_CORE_PROBE(member, question) (HOLD_CORE_JOB + 1 + (member) * HOLD_ASK_COUNT + (int) (question)) /* an exec probe */
 
 enum hold_question { HOLD_ASK_READY, HOLD_ASK_LIVE, HOLD_ASK_WARM, HOLD_ASK_COUNT };
 
@@ -91,6 +90,8 @@ struct hold_job {
     char told[HOLD_VIEW_TEXT], said[HOLD_VIEW_TEXT], exec_text[HOLD_ERR_TEXT_BYTES];
     int exec_status;
     struct hold_restarts retries;
+    uint64_t delay_ms;             /* of the retry */
+    bool has_run;
     uint64_t heals;                /* spent of the heal budget */
     bool is_deep;                  /* the next verify trusts no marker */
     struct hold_diagnosis diagnosis;
@@ -99,6 +100,7 @@ struct hold_job {
 /* What process 1 ends with; the first failure wins. */
 struct hold_ending {
     bool is_fixed;
+    bool has_status;    /* not fixed: a member ended while stopping; exit_code is the first that is not 0 */
     int exit_code;
     enum hold_cause cause;
     enum hold_action action;
@@ -121,6 +123,7 @@ struct hold_core {
     struct hold_loop loop;
     struct hold_sandbox_facts facts;
     struct hold_cgroup cgroup;
+    bool cgroup_is_known;
     char prefix[4096], loader[4096]; /* loader "": programs are started directly */
 
     enum hold_container_state state;
@@ -149,17 +152,19 @@ struct hold_core {
     char notify_path[108];
     uint64_t generation;
 
+    uint64_t now_ms;       /* of the last wake-up */
     uint64_t started_ms, started_wall_s, cold_start_ms;
     const char *phase;     /* as last announced */
     uint64_t phase_since_ms;
-    bool is_started;       /* was ready once */
+    bool is_ready, is_started; /* as last published; was ready once */
+    bool report_is_due, report_failed;
     struct hold_view_phase phases[HOLD_VIEW_PHASES];
     uint32_t n_phases;
     struct hold_view_finding findings[HOLD_VIEW_FINDINGS];
     uint32_t n_findings;
     uint64_t orphans_reaped, progress_said_ms;
     uint32_t random;       /* state of the jitter */
-    struct hold_view view; /* scratch: painted when asked for */
+
 };
 
 /* Opens whatever outlives children (record, listening socket, status, output). config, inherited and environment are
@@ -181,12 +186,12 @@ void hold_core_post(struct hold_core *core, enum hold_container_event event);
 /* act.c: performs the bits, lowest first; what fails becomes an event. */
 void hold_act_member(struct hold_core *core, struct hold_member *m, uint32_t actions, uint64_t now_ms);
 void hold_act_container(struct hold_core *core, uint32_t actions, uint64_t now_ms);
-/* The main process of a member is reaped: facts, diagnosis, fate; posts EXIT_* and what follows for the container. */
-void hold_act_member_died(struct hold_core *core, struct hold_member *m, int wait_status, uint64_t now_ms);
-void hold_act_job_died(struct hold_core *core, int wait_status, uint64_t now_ms);
 /* The published phase may have changed: log, report, tell members and job. */
 void hold_act_publish(struct hold_core *core, uint64_t now_ms);
-/* The termination message of this moment. */
+void hold_act_record(struct hold_core *core, const struct hold_member *m, bool is_open);
+uint32_t hold_act_random(struct hold_core *core);
+const char *hold_job_name(enum hold_job_kind kind);
+/* view.c: the termination message of this moment. */
 void hold_act_report(struct hold_core *core);
 /* A signal for the members that is no stop request: rewritten, forwarded. */
 void hold_act_forward(struct hold_core *core, int sig);

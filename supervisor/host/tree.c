@@ -235,6 +235,19 @@ size_t hold_tree_left(struct hold_tree *t, int owner) {
     return hold_tree_signal(t, owner, 0, false);
 }
 
+bool hold_tree_has(const struct hold_tree *t, int owner, pid_t pid) {
+    pid_t self = getpid();
+    struct hold_tree_proc p;
+    for (int depth = 0; depth < HOLD_TREE_DEPTH && pid > 0 && pid != self && look_at(pid, &p); depth++) {
+        if (owner >= 0 && pid == t->owners[owner].pid)
+            return true;
+        if (p.parent == self)
+            return owner_of_root(t, &p) == owner;
+        pid = p.parent;
+    }
+    return false;
+}
+
 void hold_tree_name(struct hold_tree *t, int owner, struct hold_buf *out) {
     size_t said = 0, more = 0;
     scan(t);

@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define HOLD_TREE_OWNERS 8
+#define HOLD_TREE_OWNERS 20
 #define HOLD_TREE_ANY (-1)    /* every descendant of ours, jobs and probes too */
 #define HOLD_TREE_NOBODY (-2) /* a known child that is no member (a job, an exec probe) */
 
@@ -42,6 +42,8 @@ void hold_tree_release(struct hold_tree *t);
 size_t hold_tree_left(struct hold_tree *t, int owner);
 /* The same, sending sig to each that is no zombie. skip_main: the owner's main process is left out. */
 size_t hold_tree_signal(struct hold_tree *t, int owner, int sig, bool skip_main);
+/* Whether a living process belongs to owner: its parents are followed from pid upwards, no scan. */
+bool hold_tree_has(const struct hold_tree *t, int owner, pid_t pid);
 /* "4711 python3 (D), 4712 ray (Z)": at most eight, then how many more. */
 void hold_tree_name(struct hold_tree *t, int owner, struct hold_buf *out);
 

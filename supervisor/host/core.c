@@ -1,0 +1,523 @@
+/* core.c - turns happenings into events and steps the two tables. Floor: host. */
+#include "supervisor/host/core.h"
+
+#include "base/auto.h"
+#include "base/exit.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "supervisor/host/died.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- events ---- */
+
+static void push(struct hold_core *core, int member, int event) {
+    if (core->queue_n == HOLD_CORE_EVENTS) { /* more than every member can have in one batch: a broken promise */
+        hold_log(HOLD_LV_ERROR, HOLD_EV_ERROR, HOLD_LS("what", "the event queue is full"), HOLD_LI("member", member), HOLD_LI("event", event));
+        return;
+    }
+    size_t at = (core->queue_begin + core->queue_n++) % HOLD_CORE_EVENTS;
+    core->queue[at] = (struct hold_core_event) { .member = (int8_t) member, .event = (uint8_t) event };
+}
+
+void hold_core_post_member(struct hold_core *core, int member, enum hold_member_event event) {
+    push(core, member, (int) event);
+}
+
+void hold_core_post(struct hold_core *core, enum hold_container_event event) {
+    push(core, -1, (int) event);
+}
+
+static void clear_foreign_deadlines(uint64_t *deadlines, size_t n, uint32_t owned) {
+    for (size_t i = 0; i < n; i++)
+        if (!(owned >> i & 1))
+            deadlines[i] = HOLD_NEVER;
+}
+
+static void enter_member(struct hold_core *core, struct hold_member *m, enum hold_member_state next, uint64_t now_ms) {
+    if (m->state == HOLD_MEMBER_READY) {
+        m->healthy_ms += now_ms - m->ready_since_ms;
+        m->ready_since_ms = 0;
+    }
+    if (next == HOLD_MEMBER_READY) {
+        m->ready_since_ms = now_ms;
+        m->ready_ms = m->ready_ms ? m->ready_ms : now_ms;
+    }
+    hold_log(HOLD_LV_DEBUG, HOLD_EV_PHASE, HOLD_LS("member", m->config->name), HOLD_LS("from", hold_member_state_name(m->state)),
+             HOLD_LS("to", hold_member_state_name(next)));
+    m->state = next;
+    m->since_ms = now_ms;
+    clear_foreign_deadlines(m->deadline_ms, HOLD_MEMBER_DL_COUNT, hold_member_deadlines[next]);
+    core->tree_changed |= next == HOLD_MEMBER_RECYCLING || next == HOLD_MEMBER_REAPING;
+    hold_probing_follow(core, m, now_ms);
+}
+
+static void step_member(struct hold_core *core, struct hold_member *m, enum hold_member_event event, uint64_t now_ms) {
+    struct hold_cell cell = hold_member_step(m->state, event);
+    if (cell.kind == HOLD_CELL_NEVER || cell.kind == HOLD_CELL_HOLE) {
+        hold_log(HOLD_LV_ERROR, HOLD_EV_ERROR, HOLD_LS("what", "an event that cannot be here"), HOLD_LS("member", m->config->name),
+                 HOLD_LS("state", hold_member_state_name(m->state)), HOLD_LS("event", hold_member_event_name(event)));
+        return;
+    }
+    if (cell.kind == HOLD_CELL_GO)
+        enter_member(core, m, (enum hold_member_state) cell.next, now_ms);
+    hold_act_member(core, m, cell.actions, now_ms);
+}
+
+static void step_container(struct hold_core *core, enum hold_container_event event, uint64_t now_ms) {
+    struct hold_cell cell = hold_container_step(core->state, event);
+    if (cell.kind == HOLD_CELL_NEVER || cell.kind == HOLD_CELL_HOLE) {
+        hold_log(HOLD_LV_ERROR, HOLD_EV_ERROR, HOLD_LS("what", "an event that cannot be here"),
+                 HOLD_LS("state", hold_container_state_name(core->state)), HOLD_LS("event", hold_container_event_name(event)));
+        return;
+    }
+    if (cell.kind == HOLD_CELL_GO) {
+        core->state = (enum hold_container_state) cell.next;
+        core->since_ms = now_ms;
+        clear_foreign_deadlines(core->deadline_ms, HOLD_CONTAINER_DL_COUNT, hold_container_deadlines[cell.next]);
+        core->tree_changed |= core->state == HOLD_CONTAINER_REAPING;
+        core->job.attempt = 0;
+        core->job.retries = (struct hold_restarts) { 0 };
+    }
+    hold_act_container(core, cell.actions, now_ms);
+}
+
+/* ---- conditions that make events ---- */
+
+static bool is_preparing_or_up(const struct hold_core *core) {
+    return core->state <= HOLD_CONTAINER_UP;
+}
+
+static bool needs_are_met(const struct hold_core *core, const struct hold_member *m) {
+    if (!is_preparing_or_up(core) || core->ending.is_fixed)
+        return false;
+    if (!m->config->needs_weights) /* a stranger is started once nothing is left to prepare: in the first batch when there is nothing */
+        return m->config->is_ours || core->state == HOLD_CONTAINER_UP;
+    return core->state == HOLD_CONTAINER_UP && hold_store_find(&core->store, "plan") >= 0;
+}
+
+static void look_at_trees(struct hold_core *core) {
+    core->tree_changed = false;
+    for (size_t i = 0; i < core->n_members; i++) {
+        struct hold_member *m = &core->members[i];
+        if ((m->state != HOLD_MEMBER_RECYCLING && m->state != HOLD_MEMBER_REAPING) || m->child.pid != 0)
+            continue;
+        bool killing = m->deadline_ms[HOLD_MEMBER_DL_KILL] != HOLD_NEVER;
+        /* What was born between two looks gets the KILL too. */
+        if (hold_tree_signal(&core->tree, m->index, killing ? SIGKILL : 0, false) == 0)
+            hold_core_post_member(core, m->index, HOLD_MEMBER_EV_TREE_GONE);
+    }
+    if (core->state == HOLD_CONTAINER_REAPING) {
+        bool killing = core->deadline_ms[HOLD_CONTAINER_DL_KILL] != HOLD_NEVER;
+        if (hold_tree_signal(&core->tree, HOLD_TREE_ANY, killing ? SIGKILL : 0, false) == 0)
+            hold_core_post(core, HOLD_CONTAINER_EV_TREE_GONE);
+    }
+}
+
+static bool all_ended(const struct hold_core *core) {
+    for (size_t i = 0; i < core->n_members; i++)
+        if (core->members[i].state != HOLD_MEMBER_ENDED)
+            return false;
+    return true;
+}
+
+/* Works the queue off and looks for conditions that make events, until there is nothing left to do. */
+static void settle(struct hold_core *core, uint64_t now_ms) {
+    for (;;) {
+        while (core->queue_n > 0) {
+            struct hold_core_event e = core->queue[core->queue_begin];
+            core->queue_begin = (core->queue_begin + 1) % HOLD_CORE_EVENTS;
+            core->queue_n--;
+            if (e.member < 0)
+                step_container(core, (enum hold_container_event) e.event, now_ms);
+            else
+                step_member(core, &core->members[e.member], (enum hold_member_event) e.event, now_ms);
+        }
+        for (size_t i = 0; i < core->n_members; i++)
+            if (core->members[i].state == HOLD_MEMBER_WAITING && needs_are_met(core, &core->members[i]))
+                hold_core_post_member(core, (int) i, HOLD_MEMBER_EV_NEEDS_MET);
+        if (core->queue_n == 0 && core->tree_changed)
+            look_at_trees(core);
+        if (core->queue_n == 0 && all_ended(core) &&
+            (core->state == HOLD_CONTAINER_DRAINING || (is_preparing_or_up(core) && core->job.child.pid == 0)))
+            hold_core_post(core, HOLD_CONTAINER_EV_MEMBERS_ENDED);
+        if (core->queue_n == 0)
+            return;
+    }
+}
+
+/* ---- happenings ---- */
+
+static bool is_stop_signal(int sig) {
+    return sig == SIGTERM || sig == SIGINT;
+}
+
+static void on_signal(struct hold_core *core, int sig, pid_t sender, uint64_t now_ms) {
+    if (sig == SIGCHLD)
+        return; /* whoever is dead is reaped once for the batch */
+    if (sig == SIGPIPE && sender == getpid())
+        return; /* a write of our own to a closed pipe */
+    int mapped = hold_act_mapped(core, sig);
+    hold_log(HOLD_LV_INFO, HOLD_EV_SIGNAL, HOLD_LS("signal", hold_signal_name(sig)), HOLD_LI("as", mapped), HOLD_LI("from_pid", sender));
+    if (mapped == 0)
+        return;
+    if (!is_stop_signal(sig)) {
+        hold_act_forward(core, mapped);
+        return;
+    }
+    if (core->stop_ms == 0) {
+        core->stop_ms = now_ms;
+        core->stop_signal = mapped;
+        hold_log(HOLD_LV_INFO, HOLD_EV_STOP, HOLD_LS("signal", hold_signal_name(sig)), HOLD_LU("grace_ms", core->config->grace_ms));
+        hold_core_post(core, HOLD_CONTAINER_EV_STOP);
+    } else {
+        hold_core_post(core, HOLD_CONTAINER_EV_HURRY);
+    }
+}
+
+static void reap_all(struct hold_core *core, uint64_t now_ms) {
+    int status;
+    bool any_left;
+    for (pid_t pid; (pid = hold_tree_reap(&status, &any_left)) > 0;) {
+        core->tree_changed = true;
+        struct hold_member *mine = NULL;
+        for (size_t i = 0; i < core->n_members; i++)
+            if (core->members[i].child.pid == pid)
+                mine = &core->members[i];
+        if (mine)
+            hold_died_member(core, mine, status, now_ms);
+        else if (core->job.child.pid == pid)
+            hold_died_job(core, status, now_ms);
+        else if (!hold_probing_on_exit(core, pid, status, now_ms))
+            core->orphans_reaped++;
+    }
+}
+
+static void on_exec(struct hold_core *core, unsigned index) {
+    struct hold_member *m = index < core->n_members ? &core->members[index] : NULL;
+    struct hold_child *child = m ? &m->child : &core->job.child;
+    if (child->exec_fd < 0)
+        return;
+    int fd = child->exec_fd, status = 0;
+    struct hold_err err = { 0 };
+    hold_loop_drop(&core->loop, fd); /* before it is closed: a child being started elsewhere may hold a copy */
+    int result = hold_child_exec_result(child, m ? m->config->name : "holdfast-job", m ? m->plan : core->job.plan, &status, &err);
+    if (result == 0 && hold_loop_add(&core->loop, fd, HOLD_ON_EXEC, (uint16_t) index, EPOLLIN, &err) < 0)
+        hold_log_err(&err);
+    if (result < 0) { /* the death follows */
+        *(m ? &m->exec_status : &core->job.exec_status) = status;
+        memcpy(m ? m->exec_text : core->job.exec_text, err.text, sizeof(err.text));
+    }
+    if (result > 0 && m && !m->config->is_ours && !m->config->health.ready)
+        hold_core_post_member(core, m->index, HOLD_MEMBER_EV_PROBE_READY);
+}
+
+static void dispatch(struct hold_core *core, const struct hold_ready *r, uint64_t now_ms) {
+    pid_t sender;
+    switch ((enum hold_loop_kind) r->kind) {
+    case HOLD_ON_SIGNAL:
+        for (int sig; (sig = hold_loop_signal(&core->loop, &sender)) > 0;)
+            on_signal(core, sig, sender, now_ms);
+        return;
+    case HOLD_ON_DEATH: /* reap_all follows the signals of every batch that has one of them */
+        return;
+    case HOLD_ON_EXEC:
+        on_exec(core, r->index);
+        return;
+    case HOLD_ON_CONTROL:
+        hold_hear_control(core, r->index, now_ms);
+        return;
+    case HOLD_ON_NOTIFY:
+        hold_hear_notify(core, now_ms);
+        return;
+    case HOLD_ON_OUTPUT:
+        hold_output_on_ready(&core->output);
+        return;
+    case HOLD_ON_PROBE:
+        hold_probing_on_ready(core, r->index, now_ms);
+        return;
+    case HOLD_ON_STATUS: {
+        static struct hold_view view; /* 20 KiB: not for the stack of process 1 */
+        hold_core_view(core, now_ms, &view);
+        hold_status_on_ready(&core->status, &view, now_ms);
+        return;
+    }
+    case HOLD_ON_COUNT:
+        return;
+    }
+}
+
+/* ---- time ---- */
+
+static uint64_t earliest(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+static uint64_t next_deadline(const struct hold_core *core) {
+    uint64_t next = hold_probing_deadline_ms(core);
+    for (size_t i = 0; i < HOLD_CONTAINER_DL_COUNT; i++)
+        next = earliest(next, core->deadline_ms[i]);
+    for (size_t k = 0; k < core->n_members; k++) {
+        const struct hold_member *m = &core->members[k];
+        for (size_t i = 0; i < HOLD_MEMBER_DL_COUNT; i++)
+            next = earliest(next, m->deadline_ms[i]);
+        if (m->state == HOLD_MEMBER_LOADING)
+            next = earliest(next, hold_progress_sample_ms(&m->progress));
+    }
+    if (core->has_status)
+        next = earliest(next, hold_status_deadline_ms(&core->status));
+    return next;
+}
+
+static void name_unkillable(struct hold_core *core, int owner, const char *name) {
+    hold_autobuf who = hold_buf_with_max(1024);
+    hold_tree_name(&core->tree, owner, &who);
+    hold_log(HOLD_LV_ERROR, HOLD_EV_UNKILLABLE, HOLD_LS("member", name), HOLD_LS("processes", who.data));
+    if (core->ending.is_fixed)
+        return;
+    const struct hold_cause_info *info = hold_cause_info(HOLD_CAUSE_UNKILLABLE);
+    core->ending = (struct hold_ending) { .is_fixed = true, .exit_code = HOLD_EXIT_UNKILLABLE, .cause = HOLD_CAUSE_UNKILLABLE,
+                                          .action = info->action, .member = name, .advice = info->advice };
+    (void) snprintf(core->ending.text, sizeof(core->ending.text), "still alive after KILL: %s", who.data ? who.data : "");
+}
+
+static void member_deadlines(struct hold_core *core, struct hold_member *m, uint64_t now_ms) {
+    for (size_t i = 0; i < HOLD_MEMBER_DL_COUNT; i++) {
+        if (now_ms < m->deadline_ms[i])
+            continue;
+        m->deadline_ms[i] = HOLD_NEVER;
+        if (i == HOLD_MEMBER_DL_KILL) {
+            if (hold_tree_left(&core->tree, m->index) == 0) {
+                core->tree_changed = true;
+            } else {
+                name_unkillable(core, m->index, m->config->name);
+                hold_core_post_member(core, m->index, HOLD_MEMBER_EV_UNKILLABLE);
+                if (is_preparing_or_up(core))
+                    hold_core_post(core, HOLD_CONTAINER_EV_MEMBER_FATAL);
+            }
+        } else {
+            m->killed_by = (enum hold_member_deadline) i;
+            hold_core_post_member(core, m->index, HOLD_MEMBER_EV_DEADLINE);
+        }
+        settle(core, now_ms); /* it may have disarmed the others */
+    }
+    if (m->state == HOLD_MEMBER_LOADING && now_ms >= hold_progress_sample_ms(&m->progress)) {
+        struct hold_proc proc;
+        hold_proc_read("", m->child.pid, &proc);
+        struct hold_progress_sample sample = { .read_bytes = proc.read_bytes, .memory_bytes = proc.rss_bytes };
+        if (hold_progress_sample(&m->progress, &sample, now_ms))
+            hold_core_post_member(core, m->index, HOLD_MEMBER_EV_PROGRESS);
+    }
+}
+
+static void on_time(struct hold_core *core, uint64_t now_ms) {
+    for (size_t i = 0; i < core->n_members; i++)
+        member_deadlines(core, &core->members[i], now_ms);
+    for (size_t i = 0; i < HOLD_CONTAINER_DL_COUNT; i++) {
+        if (now_ms < core->deadline_ms[i])
+            continue;
+        core->deadline_ms[i] = HOLD_NEVER;
+        if (i == HOLD_CONTAINER_DL_KILL) {
+            if (hold_tree_left(&core->tree, HOLD_TREE_ANY) > 0) {
+                name_unkillable(core, HOLD_TREE_ANY, "");
+                hold_core_post(core, HOLD_CONTAINER_EV_UNKILLABLE);
+            } else {
+                core->tree_changed = true;
+            }
+        } else {
+            hold_core_post(core, HOLD_CONTAINER_EV_DEADLINE);
+        }
+        settle(core, now_ms);
+    }
+    hold_probing_on_time(core, now_ms);
+    if (core->has_status && now_ms >= hold_status_deadline_ms(&core->status))
+        hold_status_on_time(&core->status, now_ms);
+    settle(core, now_ms);
+}
+
+/* ---- life ---- */
+
+static uint32_t seed(void) {
+    uint32_t value = 0;
+    if (getrandom(&value, sizeof(value), GRND_NONBLOCK) != (ssize_t) sizeof(value))
+        value = (uint32_t) hold_loop_now_ms() ^ (uint32_t) getpid() << 16;
+    return value | 1; /* a xorshift state is never zero */
+}
+
+static void on_line(void *context, int who, int stream, const char *line, size_t n) {
+    struct hold_core *core = context;
+    (void) stream;
+    if (who < 0 || (size_t) who >= core->n_members)
+        return;
+    struct hold_member *m = &core->members[who];
+    struct hold_line_match match = hold_lines_match(&core->lines, line, n);
+    switch (match.class) {
+    case HOLD_LINE_NOTHING:
+    case HOLD_LINE_NOISE:
+    case HOLD_LINE_CLASS_COUNT:
+        return;
+    case HOLD_LINE_MILESTONE:
+        if (hold_progress_milestone(&m->progress, match.index, match.done, match.total, core->now_ms))
+            hold_core_post_member(core, who, HOLD_MEMBER_EV_PROGRESS);
+        return;
+    case HOLD_LINE_CAUSE:
+        if (m->matched == HOLD_CAUSE_NONE) {
+            m->matched = match.cause;
+            (void) snprintf(m->matched_line, sizeof(m->matched_line), "%.*s", (int) HOLD_MIN(n, sizeof(m->matched_line) - 1), line);
+        }
+        return;
+    case HOLD_LINE_WRAPPER:
+        (void) snprintf(m->wrapper_line, sizeof(m->wrapper_line), "%.*s", (int) HOLD_MIN(n, sizeof(m->wrapper_line) - 1), line);
+        return;
+    }
+}
+
+static int open_outside(struct hold_core *core, int *ret_status, struct hold_err *err) {
+    const struct hold_config *c = core->config;
+    struct hold_err soft = { 0 };
+    *ret_status = HOLD_EXIT_STATE;
+    if (hold_record_open(&core->record, c->state_dir, &soft) < 0)
+        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("what", soft.text), HOLD_LS("then", "going on without a record and a UNIX socket"));
+    *ret_status = HOLD_EXIT_LISTEN;
+    if (*c->listen && hold_store_listen(c->listen, &core->listen_fd, err) < 0)
+        return hold_wrap(err, "--listen");
+    bool has_folder = core->record.page != NULL;
+    if (!has_folder && !*c->status_listen)
+        return 0;
+    if (hold_status_open(&core->status, err) < 0)
+        return -1;
+    core->has_status = true;
+    if (*c->status_listen && hold_status_listen(&core->status, c->status_listen, err) < 0)
+        return hold_wrap(err, "--status-listen");
+    if (has_folder && hold_status_listen_unix(&core->status, c->state_dir, &soft) < 0)
+        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("what", soft.text));
+    return hold_loop_add(&core->loop, hold_status_fd(&core->status), HOLD_ON_STATUS, 0, EPOLLIN, err);
+}
+
+static int open_output(struct hold_core *core, struct hold_err *err) {
+    core->on_terminal = core->config->mode == HOLD_MODE_EXEC && isatty(0) && tcgetpgrp(0) == getpgrp();
+    if (core->on_terminal || core->config->output == HOLD_OUTPUT_DIRECT)
+        return 0;
+    hold_lines_init(&core->lines);
+    if (hold_output_open(&core->output, 1, 2, core->config->output == HOLD_OUTPUT_BLOCK, on_line, core, err) < 0)
+        return hold_wrap(err, "copy the server's output");
+    core->has_output = true;
+    return hold_loop_add(&core->loop, hold_output_fd(&core->output), HOLD_ON_OUTPUT, 0, EPOLLIN, err);
+}
+
+static void init_member(struct hold_core *core, size_t i) {
+    const struct hold_config *c = core->config;
+    struct hold_member *m = &core->members[i];
+    *m = (struct hold_member) { .config = &c->servers[i], .index = (int) i, .state = HOLD_MEMBER_WAITING, .since_ms = core->started_ms,
+                                .child = hold_child_none(), .control_fd = -1 };
+    clear_foreign_deadlines(m->deadline_ms, HOLD_MEMBER_DL_COUNT, 0);
+    m->budget = (struct hold_budget) { .max = (uint32_t) c->restart_budget, .window_ms = c->restart_window_ms };
+    for (size_t k = 0; k < HOLD_ASK_COUNT; k++) {
+        m->ask[k].io = hold_probe_io_idle();
+        m->ask[k].exec = hold_child_none();
+    }
+    const struct hold_record_life *last = hold_record_last(&core->record, m->config->name);
+    if (!last)
+        return;
+    m->rung = hold_ladder_from_record(&m->config->ladder, last->rung, last->memory_bytes, last->limit_bytes, last->is_open);
+    m->restarts.streak = last->is_open ? last->streak + (last->streak < UINT32_MAX) : 0;
+    if (last->is_open)
+        hold_log(HOLD_LV_WARN, HOLD_EV_RUNG, HOLD_LS("member", m->config->name), HOLD_LU("rung", m->rung), HOLD_LS("phase", last->phase),
+                 HOLD_LU("memory_bytes", last->memory_bytes), HOLD_LU("limit_bytes", last->limit_bytes),
+                 HOLD_LS("why", "the last holdfast here was killed while this ran"));
+}
+
+int hold_core_init(struct hold_core *core, const struct hold_config *config, const struct hold_inherited *inherited,
+                   const char *const *environment, const sigset_t *signals, int *ret_status, struct hold_err *err) {
+    core->config = config;
+    core->inherited = inherited;
+    core->environment = environment;
+    core->listen_fd = core->notify_fd = core->job.control_fd = -1;
+    core->loop = (struct hold_loop) { .epoll_fd = -1, .signal_fd = -1 };
+    core->job.child = hold_child_none();
+    core->started_ms = core->since_ms = core->phase_since_ms = hold_loop_now_ms();
+    core->started_wall_s = (uint64_t) time(NULL);
+    core->random = seed();
+    clear_foreign_deadlines(core->deadline_ms, HOLD_CONTAINER_DL_COUNT, 0);
+    *ret_status = HOLD_EXIT_INTERNAL;
+    if (inherited->folder[0] && chdir("/") < 0) /* the start folder is the child's; we do not hold its file system */
+        return hold_fail(err, HOLD_E_IO, errno, "go to '/'");
+    if (hold_loop_init(&core->loop, signals, err) < 0 || hold_tree_adopt(err) < 0 || hold_start_init(core, err) < 0 || open_output(core, err) < 0)
+        return -1;
+    if (open_outside(core, ret_status, err) < 0)
+        return -1;
+    *ret_status = HOLD_EXIT_STATE;
+    if (hold_hear_open(core, err) < 0)
+        return -1;
+    core->n_members = config->n_servers;
+    for (size_t i = 0; i < core->n_members; i++)
+        init_member(core, i);
+    return 0;
+}
+
+int hold_core_run(struct hold_core *core) {
+    uint64_t now_ms = core->started_ms;
+    struct hold_ready batch[HOLD_LOOP_BATCH];
+    struct hold_err err = { 0 };
+    hold_act_container(core, HOLD_CONTAINER_ACT_START_JOB | HOLD_CONTAINER_ACT_ANNOUNCE, now_ms);
+    settle(core, now_ms);
+    hold_act_publish(core, now_ms);
+    while (core->state != HOLD_CONTAINER_EXITED) {
+        int n = hold_loop_wait(&core->loop, next_deadline(core), batch, &now_ms, &err);
+        if (n < 0) { /* epoll itself is broken: nothing can be waited for any more */
+            hold_log_err(&err);
+            return HOLD_EXIT_INTERNAL;
+        }
+        bool has_reaped = false;
+        core->now_ms = now_ms;
+        for (int i = 0; i < n; i++) {
+            if (!has_reaped && batch[i].kind > HOLD_ON_DEATH && batch[0].kind <= HOLD_ON_DEATH) {
+                reap_all(core, now_ms);
+                has_reaped = true;
+            }
+            dispatch(core, &batch[i], now_ms);
+        }
+        if (!has_reaped && n > 0 && batch[0].kind <= HOLD_ON_DEATH)
+            reap_all(core, now_ms);
+        settle(core, now_ms);
+        on_time(core, now_ms);
+        hold_act_publish(core, now_ms);
+    }
+    if (core->has_output)
+        hold_output_on_ready(&core->output);
+    return core->ending.exit_code;
+}
+
+void hold_core_release(struct hold_core *core) {
+    for (size_t i = 0; i < core->n_members; i++) {
+        struct hold_member *m = &core->members[i];
+        hold_probing_end(core, m);
+        if (core->has_output)
+            hold_output_finish(&core->output, (int) i);
+        hold_hear_close(core, &m->control_fd);
+        hold_child_forget(&m->child);
+        free(m->plan);
+    }
+    hold_hear_close(core, &core->job.control_fd);
+    hold_child_forget(&core->job.child);
+    free(core->job.plan);
+    if (core->has_status)
+        hold_status_close(&core->status);
+    if (core->has_output)
+        hold_output_close(&core->output);
+    hold_record_release(&core->record);
+    hold_store_release(&core->store);
+    hold_tree_release(&core->tree);
+    hold_close_fd(&core->listen_fd);
+    hold_close_fd(&core->notify_fd);
+    if (core->notify_path[0])
+        (void) unlink(core->notify_path);
+    hold_loop_release(&core->loop);
+}

@@ -1,0 +1,539 @@
+/* start.c - what a child is started with: command, environment, descriptors, sandbox. Floor: host. */
+#include "supervisor/host/core.h"
+
+#include "base/auto.h"
+#include "base/exit.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/num.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define MAX_WORDS 512
+#define MAX_ENV 3584
+#define TEXT_BYTES 16384
+
+/* One child is prepared at a time. */
+static struct {
+    const char *argv[MAX_WORDS + 1];
+    size_t n_argv;
+    const char *envp[MAX_ENV + 1];
+    size_t n_envp;
+    char text[TEXT_BYTES]; /* of the words that were made here */
+    size_t n_text;
+    bool is_full;
+} made;
+
+static void begin(void) {
+    made.n_argv = made.n_envp = made.n_text = 0;
+    made.is_full = false;
+}
+
+static void word(const char *text) {
+    if (made.n_argv == MAX_WORDS)
+        made.is_full = true;
+    else
+        made.argv[made.n_argv++] = text;
+    made.argv[made.n_argv] = NULL;
+}
+
+HOLD_PRINTF(1, 2) static const char *text_of(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    char *at = made.text + made.n_text;
+    int n = vsnprintf(at, sizeof(made.text) - made.n_text, format, args);
+    va_end(args);
+    if (n < 0 || (size_t) n >= sizeof(made.text) - made.n_text) {
+        made.is_full = true;
+        return "";
+    }
+    made.n_text += (size_t) n + 1;
+    return at;
+}
+
+/* --name value, unless the value is empty */
+static void option(const char *name, const char *value) {
+    if (!value || !*value)
+        return;
+    word(name);
+    word(value);
+}
+
+static void option_ms(const char *name, uint64_t ms) {
+    char value[32];
+    hold_format_ms(ms, value, sizeof(value));
+    option(name, text_of("%s", value));
+}
+
+/* ---- environment ---- */
+
+static size_t name_length(const char *entry) {
+    return strcspn(entry, "=");
+}
+
+static void drop_env(const char *name) {
+    size_t n = strlen(name), kept = 0;
+    for (size_t i = 0; i < made.n_envp; i++)
+        if (name_length(made.envp[i]) != n || strncmp(made.envp[i], name, n) != 0)
+            made.envp[kept++] = made.envp[i];
+    made.n_envp = kept;
+    made.envp[kept] = NULL;
+}
+
+/* entry replaces one of the same name */
+static void put_env(const char *entry) {
+    char name[128];
+    (void) snprintf(name, sizeof(name), "%.*s", (int) name_length(entry), entry);
+    drop_env(name);
+    if (made.n_envp == MAX_ENV)
+        made.is_full = true;
+    else
+        made.envp[made.n_envp++] = entry;
+    made.envp[made.n_envp] = NULL;
+}
+
+static const char *get_env(const char *name) {
+    size_t n = strlen(name);
+    for (size_t i = 0; i < made.n_envp; i++)
+        if (name_length(made.envp[i]) == n && strncmp(made.envp[i], name, n) == 0 && made.envp[i][n] == '=')
+            return made.envp[i] + n + 1;
+    return NULL;
+}
+
+/* What was meant for process 1 alone: a child that took these for its own would answer to the wrong parent. */
+static const char *const not_passed[] = { "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
+                                          "HOLDFAST_CONTROL_FD", "HOLDFAST_MEMBER" };
+
+static bool is_for_us(const char *entry) {
+    for (size_t i = 0; i < HOLD_COUNT_OF(not_passed); i++)
+        if (strncmp(entry, not_passed[i], strlen(not_passed[i])) == 0 && entry[strlen(not_passed[i])] == '=')
+            return true;
+    return false;
+}
+
+static void pass_env(const struct hold_core *core, const struct hold_sandbox_plan *plan) {
+    for (size_t i = 0; core->environment[i]; i++) {
+        if (is_for_us(core->environment[i]) || !hold_sandbox_plan_passes(plan, core->environment[i]))
+            continue;
+        if (made.n_envp == MAX_ENV) {
+            made.is_full = true;
+            break;
+        }
+        made.envp[made.n_envp++] = core->environment[i];
+    }
+    made.envp[made.n_envp] = NULL;
+}
+
+/* ---- programs of our own ---- */
+
+size_t hold_start_prefix(struct hold_core *core, const char *name, const char **words) {
+    static char library_path[PATH_MAX + 8], programs[2][PATH_MAX + 32];
+    char *program = programs[strcmp(name, "holdfast-job") == 0];
+    size_t n = 0;
+    (void) snprintf(library_path, sizeof(library_path), "%s/lib", core->prefix);
+    (void) snprintf(program, sizeof(programs[0]), "%s/libexec/%s", core->prefix, name);
+    if (core->loader[0]) {
+        words[n++] = core->loader;
+        words[n++] = "--library-path";
+        words[n++] = library_path;
+    }
+    words[n++] = program;
+    return n;
+}
+
+static void find_loader(struct hold_core *core) {
+    char folder[PATH_MAX + 8];
+    (void) snprintf(folder, sizeof(folder), "%s/lib", core->prefix);
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return;
+    for (struct dirent *e; (e = readdir(dir));)
+        if (strncmp(e->d_name, "ld-linux-", 9) == 0 && strstr(e->d_name, ".so."))
+            (void) snprintf(core->loader, sizeof(core->loader), "%.*s/%.64s", (int) sizeof(core->loader) - 80, folder, e->d_name);
+    closedir(dir);
+}
+
+int hold_start_init(struct hold_core *core, struct hold_err *err) {
+    ssize_t n = readlink("/proc/self/exe", core->prefix, sizeof(core->prefix) - 1);
+    core->prefix[n > 0 ? n : 0] = '\0';
+    for (int up = 0; up < 2; up++) { /* the parent of the folder that the program is in */
+        char *slash = strrchr(core->prefix, '/');
+        if (slash)
+            *slash = '\0';
+    }
+    bool needs_ours = core->config->mode == HOLD_MODE_RUN || core->config->preflight || *core->config->model_source;
+    if (needs_ours)
+        find_loader(core);
+    if (core->config->sandbox != HOLD_SANDBOX_OFF)
+        hold_sandbox_facts_find(&core->facts);
+    (void) err;
+    return 0;
+}
+
+/* ---- sandbox ---- */
+
+static uint32_t access_of(const char *how, size_t n) {
+    static const struct {
+        const char *name;
+        uint32_t access;
+    } rows[] = {
+        { "r", HOLD_GRANT_READ },
+        { "x", HOLD_GRANT_READ | HOLD_GRANT_EXEC },
+        { "rw", HOLD_GRANT_READ | HOLD_GRANT_WRITE | HOLD_GRANT_MAKE },
+        { "dev", HOLD_GRANT_READ | HOLD_GRANT_WRITE | HOLD_GRANT_DEVICE },
+    };
+    for (size_t i = 0; i < HOLD_COUNT_OF(rows); i++)
+        if (strlen(rows[i].name) == n && strncmp(rows[i].name, how, n) == 0)
+            return rows[i].access;
+    return 0;
+}
+
+struct lists {
+    struct hold_sandbox_grant grants[HOLD_STRS_MAX + 4];
+    size_t n_grants;
+    uint16_t bind[HOLD_STRS_MAX], connect[HOLD_STRS_MAX];
+    size_t n_bind, n_connect;
+    int keep[HOLD_CHILD_FDS + 1];
+};
+
+static int read_grants(const struct hold_strs *texts, struct lists *l, struct hold_err *err) {
+    for (size_t i = 0; i < texts->n; i++) {
+        const char *colon = strchr(texts->at[i], ':');
+        uint32_t access = colon ? access_of(texts->at[i], (size_t) (colon - texts->at[i])) : 0;
+        if (!access || colon[1] != '/')
+            return hold_fail(err, HOLD_E_CONFIG, 0, "grant '%s' is not r:/path, rw:/path, x:/path or dev:/path", texts->at[i]);
+        l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = colon + 1, .access = access };
+    }
+    return 0;
+}
+
+static size_t read_ports(const struct hold_strs *texts, uint16_t *ret_ports) {
+    size_t n = 0;
+    for (size_t i = 0; i < texts->n; i++) {
+        uint64_t port;
+        if (hold_parse_u64(texts->at[i], 1, 65535, &port, NULL) == 0)
+            ret_ports[n++] = (uint16_t) port;
+    }
+    return n;
+}
+
+static int read_user(const char *text, uint32_t *ret_uid, uint32_t *ret_gid, struct hold_err *err) {
+    if (!*text)
+        return 0;
+    char uid[16];
+    uint64_t u, g;
+    const char *colon = strchr(text, ':');
+    (void) snprintf(uid, sizeof(uid), "%.*s", (int) (colon ? colon - text : (long) strlen(text)), text);
+    if (hold_parse_u64(uid, 1, UINT32_MAX - 1, &u, NULL) < 0 || hold_parse_u64(colon ? colon + 1 : uid, 1, UINT32_MAX - 1, &g, NULL) < 0)
+        return hold_fail(err, HOLD_E_CONFIG, 0, "--run-as '%s' is not UID:GID", text);
+    *ret_uid = (uint32_t) u;
+    *ret_gid = (uint32_t) g;
+    return 0;
+}
+
+/* PATH as the child will have it. */
+static const char *path_of(const struct hold_core *core, const struct hold_server_config *server) {
+    for (size_t i = 0; server && i < server->n_env; i++)
+        if (strncmp(server->env[i], "PATH=", 5) == 0)
+            return server->env[i] + 5;
+    for (size_t i = 0; core->environment[i]; i++)
+        if (strncmp(core->environment[i], "PATH=", 5) == 0)
+            return core->environment[i] + 5;
+    return NULL;
+}
+
+/* Plan for a child whose command line stands in made.argv. n_fds descriptors from 3 up survive. */
+static int plan_for(struct hold_core *core, enum hold_profile profile, const struct hold_server_config *server, size_t n_fds,
+                    struct hold_sandbox_plan **plan, struct hold_err *err) {
+    const struct hold_config *c = core->config;
+    static struct lists l;
+    l = (struct lists) { 0 };
+    if (!*plan && !(*plan = calloc(1, sizeof(**plan))))
+        return hold_fail(err, HOLD_E_LIMIT, ENOMEM, "plan the sandbox");
+    for (size_t i = 0; i < n_fds; i++)
+        l.keep[i] = 3 + (int) i;
+    struct hold_sandbox_request request = {
+        .profile = profile, .level = (enum hold_sandbox_level) c->sandbox, .prefix = core->prefix, .model_dir = *c->model_dir ? c->model_dir : NULL,
+        .keep_fds = l.keep, .n_keep_fds = n_fds, .env_names = c->env_keep.at, .n_env_names = c->env_keep.n,
+    };
+    char program[PATH_MAX], absolute[PATH_MAX];
+    int status;
+    if (c->sandbox != HOLD_SANDBOX_OFF) {
+        if (hold_child_find(made.argv[0], path_of(core, server), program, sizeof(program), &status, err) < 0)
+            return -1;
+        if (!realpath(program, absolute))
+            return hold_fail(err, HOLD_E_MISSING, errno, "resolve '%s'", program);
+        request.program = absolute;
+        if (server && read_grants(&server->grants, &l, err) < 0)
+            return -1;
+        if (read_user(c->run_as, &request.run_uid, &request.run_gid, err) < 0)
+            return -1;
+        l.n_bind = read_ports(&c->bind_ports, l.bind);
+        l.n_connect = read_ports(&c->connect_ports, l.connect);
+        request.grants = l.grants;
+        request.n_grants = l.n_grants;
+        request.bind_ports = l.bind;
+        request.n_bind_ports = l.n_bind;
+        request.connect_ports = l.connect;
+        request.n_connect_ports = l.n_connect;
+        request.is_network_free = profile == HOLD_PROFILE_FOREIGN && l.n_bind + l.n_connect == 0;
+    }
+    if (hold_sandbox_plan_for(&request, &core->facts, *plan, err) < 0)
+        return hold_wrap(err, "sandbox of '%s'", server ? server->name : hold_profile_name(profile));
+    return c->sandbox == HOLD_SANDBOX_OFF ? 0 : hold_sandbox_prepare(*plan, err);
+}
+
+static enum hold_profile profile_of(const struct hold_core *core, const struct hold_member *m) {
+    if (m->config->profile)
+        return hold_profile_find(m->config->profile);
+    if (!m->config->is_ours)
+        return HOLD_PROFILE_FOREIGN;
+    if (strcmp(m->config->name, "front") == 0)
+        return HOLD_PROFILE_FRONT;
+    bool cuda = core->config->device == 2 || (core->config->device == 0 && access("/dev/nvidiactl", F_OK) == 0);
+    return cuda ? HOLD_PROFILE_ENGINE_CUDA : HOLD_PROFILE_ENGINE_CPU;
+}
+
+/* ---- commands ---- */
+
+static void runtime_words(struct hold_core *core, const struct hold_member *m) {
+    const struct hold_config *c = core->config;
+    const char *words[4];
+    size_t n = hold_start_prefix(core, "holdfast-runtime", words);
+    for (size_t i = 0; i < n; i++)
+        word(words[i]);
+    word(m->config->name);
+    static const char *const levels[] = { "debug", "info", "warn", "error" };
+    option("--log-level", hold_name_at(levels, HOLD_COUNT_OF(levels), (size_t) c->log_level));
+    option("--model-dir", c->model_dir);
+    if (strcmp(m->config->name, "front") == 0) {
+        option("--served-name", c->served_name);
+    } else {
+        static const char *const devices[] = { "", "cpu", "cuda" }, *const dtypes[] = { "", "f32", "bf16", "int8" };
+        option("--device", devices[c->device]);
+        option("--dtype", dtypes[c->dtype]);
+        if (c->n_ctx)
+            option("--max-context", text_of("%llu", (unsigned long long) c->n_ctx));
+        if (c->n_threads)
+            option("--threads", text_of("%llu", (unsigned long long) c->n_threads));
+    }
+    for (size_t i = 0; i < m->config->n_args; i++)
+        word(m->config->args[i]);
+}
+
+static void job_words(struct hold_core *core, enum hold_job_kind kind) {
+    const struct hold_config *c = core->config;
+    const char *words[4];
+    size_t n = hold_start_prefix(core, "holdfast-job", words);
+    for (size_t i = 0; i < n; i++)
+        word(words[i]);
+    switch (kind) {
+    case HOLD_JOB_PREFLIGHT: {
+        static const char *const devices[] = { "auto", "cpu", "cuda" };
+        word("preflight");
+        option("--model", c->model_dir);
+        option("--model-source", c->model_source);
+        option("--device", devices[c->device]);
+        option("--state-dir", c->state_dir);
+        if (c->n_servers > 0 && !c->servers[0].is_ours)
+            word("--foreign");
+        for (size_t i = 0; i < c->needs.n; i++)
+            option("--need", c->needs.at[i]);
+        for (size_t i = 0; i < c->packages.n; i++)
+            option("--package", c->packages.at[i]);
+        option_ms("--need-timeout", c->need_timeout_ms);
+        return;
+    }
+    case HOLD_JOB_FETCH:
+        word("fetch");
+        word(c->model_source);
+        option("--out", c->model_dir);
+        option("--manifest", c->model_manifest);
+        option("--digest", c->model_digest);
+        option("--fetch-tries", text_of("%llu", (unsigned long long) c->fetch_tries));
+        option_ms("--fetch-backoff", c->fetch_backoff_ms);
+        option_ms("--fetch-backoff-max", c->fetch_backoff_max_ms);
+        option_ms("--fetch-stall", c->fetch_stall_ms);
+        option_ms("--fetch-deadline", c->fetch_deadline_ms);
+        return;
+    case HOLD_JOB_VERIFY:
+        word("verify");
+        word(c->model_dir);
+        option("--manifest", c->model_manifest);
+        option("--digest", c->model_digest);
+        if (c->deep_verify || core->job.is_deep)
+            word("--deep");
+        if (c->n_servers > 0 && !c->servers[0].is_ours)
+            word("--no-plan");
+        return;
+    case HOLD_JOB_COUNT:
+        return;
+    }
+}
+
+/* ---- spawning ---- */
+
+static int control_pair(int *ret_ours, int *ret_theirs, struct hold_err *err) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        return hold_fail(err, HOLD_E_IO, errno, "make the control pair");
+    (void) fcntl(ends[1], F_SETFL, 0); /* the child blocks when it says something and we are slow: nothing is lost */
+    *ret_ours = ends[0];
+    *ret_theirs = ends[1];
+    return 0;
+}
+
+static int watch(struct hold_core *core, const struct hold_child *child, int control_fd, int index, struct hold_err *err) {
+    if (child->pidfd >= 0 && hold_loop_add(&core->loop, child->pidfd, HOLD_ON_DEATH, (uint16_t) index, EPOLLIN, err) < 0)
+        return -1;
+    if (hold_loop_add(&core->loop, child->exec_fd, HOLD_ON_EXEC, (uint16_t) index, EPOLLIN, err) < 0)
+        return -1;
+    return control_fd < 0 ? 0 : hold_loop_add(&core->loop, control_fd, HOLD_ON_CONTROL, (uint16_t) index, EPOLLIN, err);
+}
+
+static int finish(struct hold_child_request *r, const struct hold_sandbox_plan *plan, struct hold_err *err) {
+    if (made.is_full)
+        return hold_fail(err, HOLD_E_LIMIT, 0, "command or environment is too large");
+    r->argv = made.argv;
+    r->envp = made.envp;
+    r->path = get_env("PATH");
+    r->plan = plan;
+    return 0;
+}
+
+/* Listening socket, then what this member stored in an earlier life. Returns their number; adds LISTEN_*. */
+static size_t hand_over(const struct hold_core *core, const struct hold_member *m, int fds[HOLD_CHILD_FDS], struct hold_buf *names) {
+    size_t n = 0;
+    bool gets_api = !m->config->is_ours || strcmp(m->config->name, "front") == 0;
+    if (core->listen_fd >= 0 && gets_api) {
+        fds[n++] = core->listen_fd;
+        hold_buf_adds(names, "api");
+    }
+    for (size_t i = 0; i < core->store.n && n < HOLD_CHILD_FDS - 1; i++) {
+        if (core->store.entries[i].owner != m->index)
+            continue;
+        fds[n++] = core->store.entries[i].fd;
+        hold_buf_addf(names, "%s%s", n > 1 ? ":" : "", core->store.entries[i].name);
+    }
+    return n;
+}
+
+static void build_member(struct hold_core *core, struct hold_member *m) {
+    if (m->config->is_ours)
+        runtime_words(core, m);
+    for (size_t i = 0; i < m->config->n_command; i++)
+        word(m->config->command[i]);
+    const struct hold_rung *rung = hold_ladder_at(&m->config->ladder, m->rung);
+    for (size_t i = 0; rung && i < HOLD_RUNG_WORDS && rung->args[i]; i++)
+        word(rung->args[i]);
+}
+
+static void member_env(struct hold_core *core, struct hold_member *m, size_t n_listen, const char *names, int control_number) {
+    pass_env(core, m->plan);
+    for (size_t i = 0; i < m->config->n_env; i++)
+        put_env(m->config->env[i]);
+    const struct hold_rung *rung = hold_ladder_at(&m->config->ladder, m->rung);
+    for (size_t i = 0; rung && i < HOLD_RUNG_WORDS && rung->env[i]; i++)
+        put_env(rung->env[i]);
+    put_env(text_of("HOLDFAST_MEMBER=%s", m->config->name));
+    if (n_listen > 0) {
+        put_env(text_of("LISTEN_FDS=%zu", n_listen));
+        put_env(text_of("LISTEN_FDNAMES=%s", names ? names : ""));
+    }
+    if (control_number >= 0)
+        put_env(text_of("HOLDFAST_CONTROL_FD=%d", control_number));
+    if (core->notify_fd >= 0 && !m->config->is_ours)
+        put_env(text_of("NOTIFY_SOCKET=%s", core->notify_path));
+    if (m->config->watchdog_ms > 0)
+        put_env(text_of("WATCHDOG_USEC=%llu", (unsigned long long) m->config->watchdog_ms * 1000));
+}
+
+int hold_start_member(struct hold_core *core, struct hold_member *m, uint64_t now_ms, int *ret_status, struct hold_err *err) {
+    hold_autobuf names = hold_buf_with_max(256);
+    hold_autofd ours = -1, theirs = -1, out = -1, errs = -1;
+    struct hold_child_request r = { .inherited = core->inherited, .in_fd = -1, .out_fd = -1, .err_fd = -1, .control_fd = -1,
+                                    .own_group = true, .take_terminal = core->on_terminal };
+    (void) now_ms;
+    *ret_status = HOLD_EXIT_INTERNAL;
+    begin();
+    build_member(core, m);
+    r.n_listen = hand_over(core, m, r.listen, &names);
+    if (m->config->is_ours && control_pair(&ours, &theirs, err) < 0)
+        return -1;
+    r.control_fd = theirs;
+    if (plan_for(core, profile_of(core, m), m->config, r.n_listen + (theirs >= 0), &m->plan, err) < 0) {
+        *ret_status = err->code == HOLD_E_DENIED ? HOLD_EXIT_SANDBOX : err->code == HOLD_E_MISSING ? 127 : HOLD_EXIT_CONFIG;
+        return -1;
+    }
+    member_env(core, m, r.n_listen, names.data, theirs >= 0 ? 3 + (int) r.n_listen : -1);
+    if (core->has_output) {
+        int ends[2];
+        if (hold_output_attach(&core->output, m->index, m->plan->uid, getgid(), ends, err) < 0)
+            return -1;
+        r.out_fd = out = ends[0];
+        r.err_fd = errs = ends[1];
+    }
+    if (finish(&r, m->plan, err) < 0 || hold_child_spawn(&r, &m->child, ret_status, err) < 0)
+        return -1;
+    m->control_fd = hold_take_fd(&ours);
+    core->tree.owners[m->index] = (struct hold_tree_owner) { .pid = m->child.pid, .name = m->config->name };
+    return watch(core, &m->child, m->control_fd, m->index, err);
+}
+
+int hold_start_job(struct hold_core *core, enum hold_job_kind kind, uint64_t now_ms, int *ret_status, struct hold_err *err) {
+    static const enum hold_profile profiles[] = { HOLD_PROFILE_JOB_PREFLIGHT, HOLD_PROFILE_JOB_FETCH, HOLD_PROFILE_JOB_VERIFY };
+    struct hold_job *job = &core->job;
+    hold_autofd ours = -1, theirs = -1;
+    struct hold_child_request r = { .inherited = core->inherited, .in_fd = -1, .out_fd = 2, .err_fd = -1, .control_fd = -1, .own_group = true };
+    *ret_status = HOLD_EXIT_INTERNAL;
+    begin();
+    job_words(core, kind);
+    if (control_pair(&ours, &theirs, err) < 0)
+        return -1;
+    r.control_fd = theirs;
+    if (plan_for(core, profiles[kind], NULL, 1, &job->plan, err) < 0) {
+        *ret_status = err->code == HOLD_E_DENIED ? HOLD_EXIT_SANDBOX : err->code == HOLD_E_MISSING ? 127 : HOLD_EXIT_CONFIG;
+        return -1;
+    }
+    pass_env(core, job->plan);
+    put_env("HOLDFAST_CONTROL_FD=3");
+    if (kind == HOLD_JOB_FETCH && *core->config->hf_token)
+        put_env(text_of("HF_TOKEN=%s", core->config->hf_token));
+    if (finish(&r, job->plan, err) < 0 || hold_child_spawn(&r, &job->child, ret_status, err) < 0)
+        return -1;
+    job->control_fd = hold_take_fd(&ours);
+    job->started_ms = now_ms;
+    core->tree.owners[HOLD_CORE_JOB] = (struct hold_tree_owner) { .pid = job->child.pid, .is_apart = true };
+    return watch(core, &job->child, job->control_fd, HOLD_CORE_JOB, err);
+}
+
+int hold_start_exec_probe(struct hold_core *core, struct hold_member *m, const char *command, struct hold_child *ret_child, struct hold_err *err) {
+    static char copy[1024];
+    if ((size_t) snprintf(copy, sizeof(copy), "%s", command) >= sizeof(copy))
+        return hold_fail(err, HOLD_E_LIMIT, 0, "the command of a check is longer than %zu bytes", sizeof(copy) - 1);
+    begin();
+    char *rest = copy;
+    for (char *w; (w = strsep(&rest, " \t"));)
+        if (*w)
+            word(w);
+    if (made.n_argv == 0)
+        return hold_fail(err, HOLD_E_CONFIG, 0, "a check has an empty command");
+    pass_env(core, m->plan);
+    hold_autofd nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+    /* A group of its own, so that a question that does not end can be ended with its helpers. */
+    struct hold_child_request r = { .inherited = core->inherited, .in_fd = nothing, .out_fd = nothing, .err_fd = -1, .control_fd = -1, .own_group = true };
+    int status;
+    if (finish(&r, NULL, err) < 0 || hold_child_spawn(&r, ret_child, &status, err) < 0)
+        return -1;
+    hold_close_fd(&ret_child->exec_fd); /* a command that cannot run fails like one that says no */
+    return 0;
+}

@@ -1,0 +1,136 @@
+/* view.c - the picture of process 1 that status, page, metrics and report are rendered from. Floor: host. */
+#include "supervisor/host/view.h"
+
+#include "base/list.h"
+#include "base/log.h"
+#include "supervisor/host/core.h"
+#include "supervisor/host/report.h"
+#include "supervisor/policy/phase.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#define COPY(to, from) ((void) snprintf((to), sizeof(to), "%.*s", (int) sizeof(to) - 1, (from)))
+
+static void view_asking(const struct hold_member *m, struct hold_view_member *v) {
+    const struct hold_asking *a = &m->ask[HOLD_ASK_READY];
+    v->has_probe = m->config->health.ready != NULL;
+    v->probe_ok = a->probe.verdict == HOLD_VERDICT_UP;
+    COPY(v->probe_text, a->io.why);
+    for (size_t i = 0; i < HOLD_ASK_COUNT; i++) {
+        v->probes_ok += m->ask[i].probe.n_passed;
+        v->probes_failed += m->ask[i].probe.n_asked - HOLD_MIN(m->ask[i].probe.n_passed, m->ask[i].probe.n_asked);
+    }
+}
+
+static void view_member(const struct hold_core *core, const struct hold_member *m, struct hold_view_member *v) {
+    const struct hold_rung *rung = hold_ladder_at(&m->config->ladder, m->rung);
+    *v = (struct hold_view_member) {
+        .name = m->config->name, .profile = m->plan && core->config->sandbox != HOLD_SANDBOX_OFF ? hold_profile_name(m->plan->profile) : "",
+        .state = m->state, .since_ms = m->since_ms, .pid = m->child.pid, .attempt = m->attempt, .restarts = m->attempt > 0 ? m->attempt - 1 : 0,
+        .started_ms = m->started_ms, .ready_ms = m->ready_ms, .rung = m->rung, .rung_name = rung && rung->name ? rung->name : "",
+        .retry_at_ms = m->deadline_ms[HOLD_MEMBER_DL_BACKOFF] == HOLD_NEVER ? 0 : m->deadline_ms[HOLD_MEMBER_DL_BACKOFF], .delay_ms = m->delay_ms,
+        .has_exited = m->has_exited, .exited_ms = m->exited_ms, .progress_done = m->progress.done, .progress_total = m->progress.total,
+        .progress_unit = m->progress.moved_by == HOLD_MOVED_TOLD ? "bytes" : "", .progress_ms = m->progress.moved_ms, .inflight = m->inflight,
+    };
+    v->exit_code = WIFEXITED(m->wait_status) ? WEXITSTATUS(m->wait_status) : -1;
+    v->exit_signal = WIFSIGNALED(m->wait_status) ? WTERMSIG(m->wait_status) : 0;
+    if (m->exec_status && m->has_exited && m->child.pid == 0)
+        v->exit_code = m->exec_status;
+    if (m->has_exited && m->diagnosis.cause != HOLD_CAUSE_NONE) {
+        COPY(v->cause, hold_cause_info(m->diagnosis.cause)->name);
+        COPY(v->action, hold_action_name(m->diagnosis.action));
+        COPY(v->evidence, m->diagnosis.text);
+    }
+    COPY(v->said, m->said);
+    view_asking(m, v);
+    for (size_t i = 0; m->plan && i < HOLD_LAYER_COUNT; i++) {
+        enum hold_layer_state state = m->plan->layers[i].state;
+        v->sandbox_applied |= (uint32_t) (state == HOLD_LAYER_ON || state == HOLD_LAYER_PARTIAL) << i;
+        v->sandbox_missing |= (uint32_t) (state == HOLD_LAYER_MISSING) << i;
+    }
+}
+
+static void view_job(const struct hold_core *core, struct hold_view *v) {
+    const struct hold_job *job = &core->job;
+    v->job = job->has_run ? hold_job_name(job->kind) : "";
+    v->job_pid = job->child.pid;
+    v->job_attempt = job->attempt;
+    v->job_done = job->done;
+    v->job_total = job->total;
+    COPY(v->job_said, job->said);
+}
+
+void hold_core_view(const struct hold_core *core, uint64_t now_ms, struct hold_view *v) {
+    enum hold_member_state states[HOLD_CONFIG_SERVERS];
+    *v = (struct hold_view) {
+        .now_ms = now_ms, .started_ms = core->started_ms, .started_wall_s = core->started_wall_s,
+        .mode = core->config->mode == HOLD_MODE_RUN ? "run" : "exec", .container = core->state, .phase_since_ms = core->phase_since_ms,
+        .is_started = core->is_started, .is_stopping = core->stop_ms != 0, .n_phases = core->n_phases, .cold_start_ms = core->cold_start_ms,
+        .n_members = (uint32_t) core->n_members, .n_findings = core->n_findings, .generation = core->generation,
+        .orphans_reaped = core->orphans_reaped, .restarts_left = UINT64_MAX, .stored_fds = core->store.n + (core->listen_fd >= 0),
+        .exit_code = core->state == HOLD_CONTAINER_EXITED ? core->ending.exit_code : -1,
+    };
+    for (size_t i = 0; i < core->n_members; i++) {
+        states[i] = core->members[i].state;
+        view_member(core, &core->members[i], &v->members[i]);
+        uint32_t left = hold_budget_left(&core->members[i].budget, now_ms);
+        if (left != UINT32_MAX)
+            v->restarts_left = HOLD_MIN(v->restarts_left, (uint64_t) left);
+        if (core->has_output) /* the hub counts all members together */
+            v->members[i].output_lost_lines = core->n_members == 1 || i == 0 ? core->output.lost_lines : 0;
+    }
+    v->phase = hold_phase_fold(core->state, states, core->n_members);
+    v->is_ready = hold_phase_is_ready(core->state, states, core->n_members);
+    memcpy(v->phases, core->phases, sizeof(v->phases));
+    if (v->n_phases > 0)
+        v->phases[v->n_phases - 1].took_ms = now_ms - v->phases[v->n_phases - 1].begun_ms;
+    memcpy(v->findings, core->findings, sizeof(v->findings));
+    view_job(core, v);
+    if (core->ending.is_fixed) {
+        COPY(v->cause, hold_cause_info(core->ending.cause)->name);
+        COPY(v->action, hold_action_name(core->ending.action));
+        COPY(v->advice, core->ending.advice ? core->ending.advice : "");
+    }
+    COPY(v->model, core->config->model_dir);
+}
+
+/* The newest failure that is known: what ended us, else the last death of a member that is not back yet, else the job's. */
+void hold_act_report(struct hold_core *core) {
+    struct hold_report r = { .phase = core->phase ? core->phase : "", .exit_code = -1 };
+    struct hold_err err = { 0 };
+    hold_autobuf last = hold_buf_with_max(HOLD_REPORT_MAX_BYTES);
+    int who = -1;
+    if (core->ending.is_fixed) {
+        const struct hold_ending *e = &core->ending;
+        r.cause = hold_cause_info(e->cause)->name;
+        r.action = hold_action_name(e->action);
+        r.member = e->member;
+        r.text = e->text;
+        r.advice = e->advice;
+        r.exit_code = core->state == HOLD_CONTAINER_EXITED ? e->exit_code : -1;
+    }
+    for (size_t i = 0; i < core->n_members; i++) {
+        const struct hold_member *m = &core->members[i];
+        bool is_it = core->ending.is_fixed ? core->ending.member && strcmp(core->ending.member, m->config->name) == 0
+                                           : m->has_exited && m->diagnosis.cause != HOLD_CAUSE_NONE && m->state != HOLD_MEMBER_READY;
+        if (!is_it)
+            continue;
+        who = (int) i;
+        r.attempt = m->attempt;
+        if (!core->ending.is_fixed) {
+            r.member = m->config->name;
+            r.cause = hold_cause_info(m->diagnosis.cause)->name;
+            r.action = hold_action_name(m->diagnosis.action);
+            r.text = m->diagnosis.text;
+            r.advice = m->diagnosis.advice;
+        }
+    }
+    if (who >= 0 && core->has_output && hold_output_last(&core->output, who, HOLD_OUTPUT_LAST_LINES, &last) > 0)
+        r.last_lines = last.data;
+    if (hold_report_write(core->config->termination_log, core->config->termination_log_is_set, &r, &err) < 0 && !core->report_failed) {
+        core->report_failed = true;
+        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("what", err.text), HOLD_LS("then", "the termination message is not kept"));
+    }
+}

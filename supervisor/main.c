@@ -1,0 +1,89 @@
+/* main.c - the order of life of process 1, nothing else. Floor: supervisor. */
+#include "base/auto.h"
+#include "base/exit.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "supervisor/cmd.h"
+#include "supervisor/host/config.h"
+#include "supervisor/host/core.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MISTAKES_MAX ((size_t) 64 << 10)
+
+/* Everything that can be caught and is not a fault of our own: from the first statement on nothing is lost. */
+static sigset_t all_but_faults(void) {
+    static const int faults[] = { SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS };
+    sigset_t set;
+    sigfillset(&set);
+    for (size_t i = 0; i < HOLD_COUNT_OF(faults); i++)
+        sigdelset(&set, faults[i]);
+    return set;
+}
+
+static void open_log(const struct hold_config *config) {
+    hold_log_open("holdfast", config->log_format == 2 || (config->log_format == 0 && isatty(2)));
+    hold_log_set_level((enum hold_log_level) config->log_level);
+}
+
+static int supervise(enum hold_mode mode, int argc, char **argv, const struct hold_inherited *inherited) {
+    static struct hold_core core;
+    static struct hold_config config;
+    struct hold_config_store store = { 0 };
+    struct hold_strs words = { 0 };
+    struct hold_err err = { 0 };
+    hold_autobuf mistakes = hold_buf_with_max(MISTAKES_MAX);
+    if (hold_config_load(mode, argc, argv, (const char *const *) environ, &config, &store, &words, &mistakes, &err) < 0) {
+        hold_log_open("holdfast", isatty(2));
+        if (mistakes.n > 0)
+            fprintf(stderr, "%.*s", (int) mistakes.n, mistakes.data);
+        hold_log_err(&err);
+        hold_config_store_release(&store);
+        return HOLD_EXIT_CONFIG;
+    }
+    open_log(&config);
+    hold_log(HOLD_LV_INFO, HOLD_EV_START, HOLD_LS("version", HOLD_VERSION), HOLD_LS("mode", mode == HOLD_MODE_RUN ? "run" : "exec"),
+             HOLD_LI("pid", getpid()), HOLD_LS("config", store.file));
+    if (config.sandbox != HOLD_SANDBOX_OFF)
+        hold_sandbox_protect_self();
+    const sigset_t signals = all_but_faults();
+    int status = HOLD_EXIT_INTERNAL;
+    if (hold_core_init(&core, &config, inherited, (const char *const *) environ, &signals, &status, &err) < 0)
+        hold_log_err(&err);
+    else
+        status = hold_core_run(&core);
+    /* From here on nothing returns early: what was opened is closed, the exit code is the policy's. */
+    hold_log(HOLD_LV_INFO, HOLD_EV_END, HOLD_LI("code", status), HOLD_LS("cause", core.ending.is_fixed ? hold_cause_info(core.ending.cause)->name : ""),
+             HOLD_LS("action", core.ending.is_fixed ? hold_action_name(core.ending.action) : ""), HOLD_LU("orphans_reaped", core.orphans_reaped));
+    hold_core_release(&core);
+    hold_config_store_release(&store);
+    return status;
+}
+
+int hold_supervise_run(int argc, char **argv, const struct hold_inherited *inherited) {
+    return supervise(HOLD_MODE_RUN, argc, argv, inherited);
+}
+
+int main(int argc, char **argv) {
+    static struct hold_inherited inherited;
+    const sigset_t blocked = all_but_faults();
+    sigprocmask(SIG_BLOCK, &blocked, &inherited.mask);
+    /* An inherited "ignore" would have the kernel reap in our place. */
+    const struct sigaction plain = { .sa_handler = SIG_DFL };
+    sigaction(SIGCHLD, &plain, &inherited.chld);
+    const struct hold_cmd *cmd = argc > 1 ? hold_cmd_find(argv[1]) : NULL;
+    bool supervises = !cmd || cmd->run == hold_supervise_run;
+    if (supervises && getcwd(inherited.folder, sizeof(inherited.folder)) == NULL)
+        inherited.folder[0] = '\0';
+    if (cmd)
+        return cmd->run(argc - 1, argv + 1, &inherited);
+    if (argc < 2 || (argv[1][0] != '-')) {
+        fprintf(stderr, "holdfast: %s%s%s\nusage: holdfast [options] -- COMMAND [ARG...], or see `holdfast help`\n", argc > 1 ? "no sub-command '" : "no command",
+                argc > 1 ? argv[1] : "", argc > 1 ? "'" : "");
+        return HOLD_EXIT_USAGE;
+    }
+    return supervise(HOLD_MODE_EXEC, argc, argv, &inherited);
+}
