@@ -28,10 +28,8 @@ static int print(struct hold_buf *out) {
     return HOLD_EXIT_OK;
 }
 
-static int usage(const char *format, const char *word) {
-    fprintf(stderr, "holdfast: ");
-    fprintf(stderr, format, word);
-    fprintf(stderr, "\nSee `holdfast help`.\n");
+static int usage(const char *what, const char *word) {
+    fprintf(stderr, "holdfast: %s '%s'\nSee `holdfast help`.\n", what, word);
     return HOLD_EXIT_USAGE;
 }
 
@@ -70,7 +68,7 @@ static int cmd_job(int argc, char **argv, const struct hold_inherited *inherited
     size_t n = hold_start_prefix(&core, "holdfast-job", words);
     for (int i = 0; i < argc; i++) {
         if (n + 1 >= HOLD_COUNT_OF(words))
-            return usage("too many words for '%s'", argv[0]);
+            return usage("too many words for", argv[0]);
         words[n++] = argv[i];
     }
     words[n] = NULL;
@@ -113,7 +111,7 @@ static bool status_as_json, status_watch;
 
 static int ask_status(const struct hold_config *config, const struct hold_strs *words) {
     if (words->n > 0)
-        return usage("status: '%s' is not an option", words->at[0]);
+        return usage("status: not an option:", words->at[0]);
     return hold_query_status(config->state_dir, status_as_json, status_watch);
 }
 
