@@ -11,7 +11,7 @@ PROGRAMS   += $(HOLDFAST) $(JOB) $(LAUNCH)
 
 $(HOLDFAST): $(SUP_OBJ) $(HOST_OBJ) $(POLICY_OBJ) $(BASE_OBJ) $(CJSON_OBJ)
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) $(if $(STATIC),-static-pie,-pie) $^ -lseccomp -lcap -o $@
+	$(call say,LINK,$@)$(CC) $(CFLAGS) $(LDFLAGS) $(if $(STATIC),-static-pie,-pie) $^ -lseccomp -lcap -lm -o $@
 
 $(JOB): $(JOB_OBJ) $(POLICY_OBJ) $(call objects,runtime/plan) $(call objects,runtime/weights) $(call objects,runtime/text) $(BASE_OBJ) $(CJSON_OBJ)
 	@mkdir -p $(@D)

@@ -401,7 +401,7 @@ void hold_act_publish(struct hold_core *core, uint64_t now_ms) {
     if (ready && !core->is_ready)
         log_ready(core, now_ms);
     if (!ready && core->is_ready)
-        hold_log(HOLD_LV_WARN, HOLD_EV_UNREADY, HOLD_LS("phase", phase));
+        hold_log(core->stop_ms ? HOLD_LV_INFO : HOLD_LV_WARN, HOLD_EV_UNREADY, HOLD_LS("phase", phase));
     core->is_ready = ready;
     core->is_started |= ready;
     if (changed || core->report_is_due)

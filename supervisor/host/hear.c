@@ -30,7 +30,7 @@ void hold_hear_tell(struct hold_core *core, struct hold_member *m, const char *t
     if (m->control_fd < 0)
         return;
     struct hold_err err = { 0 };
-    if (hold_notify_send(m->control_fd, text, &fd, fd >= 0 ? 1 : 0, &err) < 0)
+    if (hold_notify_send(m->control_fd, text, &fd, fd >= 0 ? 1 : 0, &err) < 0 && err.sys != EPIPE) /* its death is news of its own */
         hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("member", m->config->name), HOLD_LS("what", err.text));
 }
 
