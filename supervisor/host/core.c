@@ -354,8 +354,8 @@ static uint32_t seed(void) {
 static void on_line(void *context, int who, int stream, const char *line, size_t n) {
     struct hold_core *core = context;
     (void) stream;
-    if (who < 0 || (size_t) who >= core->n_members)
-        return;
+    if (who < 0 || (size_t) who >= core->n_members || core->members[who].config->is_ours)
+        return; /* ours tell over the control pair; their log may quote anything */
     struct hold_member *m = &core->members[who];
     struct hold_line_match match = hold_lines_match(&core->lines, line, n);
     switch (match.class) {
