@@ -39,7 +39,7 @@ static const struct hold_opt rows[] = {
     ROW("fetch-connect-timeout", MS, connect_ms, "10s", 1, 600000, "until a connection stands"),
     ROW("fetch-stall", MS, stall_ms, "30s", 1, 3600000, "window in which --fetch-stall-bytes must come, else the connection is dropped and resumed"),
     ROW("fetch-stall-bytes", BYTES, stall_bytes, "1MiB", 0, 0, "bytes that must come in that window"),
-    ROW("fetch-deadline", MS, deadline_ms, "6h", 0, 604800000, "total time for everything; 0: none"),
+    ROW("fetch-deadline", MS, deadline_ms, "6h", 0, 2592000000, "total time for everything; 0: none"),
     ROW("fetch-reserve", BYTES, reserve_bytes, "64MiB", 0, 0, "disk space that stays free"),
     ROW("ca-file", STR, ca_file, NULL, 0, 0, "certificates to trust", .value = "FILE", .env = "SSL_CERT_FILE"),
     ROW("hf-endpoint", STR, hub_endpoint, "https://huggingface.co", 0, 0, "the hub behind hf://", .value = "URL", .env = "HF_ENDPOINT"),

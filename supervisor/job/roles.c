@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -60,6 +61,11 @@ const char *hold_role_ca_file(const char *chosen, char *out, size_t out_bytes) {
             return known[i];
     char self[PATH_MAX];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (n < 0) { /* no /proc */
+        const char *name = (const char *) (uintptr_t) getauxval(AT_EXECFN);
+        n = snprintf(self, sizeof self, "%s", name ? name : "");
+        n = n < (ssize_t) sizeof self ? n : 0;
+    }
     for (int up = 0; n > 0 && up < 2; up++) { /* PREFIX/libexec/holdfast-job, or PREFIX/lib/ld.so */
         self[n] = '\0';
         char *slash = strrchr(self, '/');

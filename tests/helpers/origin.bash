@@ -1,0 +1,71 @@
+# origin.bash - for stories about fetching: an origin with faults, the job binary, small waits.
+# shellcheck shell=bash
+
+origin_setup() { # in setup_file: a root with three files and a manifest, and the origin
+    export TOP=${BATS_TEST_DIRNAME}/../..
+    export JOB=${HOLD_JOB:-$TOP/build/release/libexec/holdfast-job}
+    export ROOT=$BATS_FILE_TMPDIR/root LOG=$BATS_FILE_TMPDIR/requests
+    [ -x "$JOB" ] || make -s -C "$TOP" all
+    mkdir -p "$ROOT/sub"
+    head -c 8000000 /dev/urandom > "$ROOT/model-1.safetensors"
+    head -c 3000000 /dev/urandom > "$ROOT/sub/an odd name%.safetensors"
+    echo '{"model_type": "glm4v"}' > "$ROOT/config.json"
+    "$JOB" verify "$ROOT" --no-plan --write-manifest 2> "$BATS_FILE_TMPDIR/made"
+    rm -rf "$ROOT/.holdfast"
+    SHA=$(sha256sum "$ROOT/model-1.safetensors" | cut -d' ' -f1)
+    export SHA SIZE=8000000
+    origin_start
+}
+
+origin_start() { # [ORIGIN ARGUMENTS]: sets URL and PID_OF_ORIGIN
+    coproc ORIGIN { exec python3 "$TOP/tests/helpers/origin.py" "$ROOT" --log "$LOG" "$@" 3>&- 2> "$BATS_FILE_TMPDIR/origin.err"; }
+    PID_OF_ORIGIN=$!
+    local port
+    read -r port <&"${ORIGIN[0]}"
+    export PORT=$port URL=http://127.0.0.1:$port PID_OF_ORIGIN
+}
+
+origin_stop() {
+    kill "$PID_OF_ORIGIN" 2> /dev/null || :
+    wait "$PID_OF_ORIGIN" 2> /dev/null || :
+}
+
+fresh() { # an empty folder to fetch into, and an empty request log
+    OUT=$BATS_TEST_TMPDIR/out
+    rm -rf "$OUT"
+    mkdir "$OUT"
+    : > "$LOG"
+}
+
+quick=(--fetch-backoff 20ms --fetch-backoff-max 100ms --fetch-reserve 0)
+
+# FAULT [ARGUMENTS]: model-1.safetensors with a fault, pinned, to $OUT/file. The test's number in the address gives each
+# test counters of its own.
+one() {
+    local fault=$1
+    shift
+    run timeout 60 "$JOB" fetch --url "$URL/~$fault+$BATS_TEST_NUMBER/model-1.safetensors" --sha256 "$SHA" --size "$SIZE" --out "$OUT/file" "${quick[@]}" "$@"
+    echo "$output"
+}
+
+right() { # the file is right, and nothing else lies beside it
+    [ "$status" -eq 0 ]
+    cmp "$OUT/file" "$ROOT/model-1.safetensors"
+    [ "$(ls -A "$OUT")" = file ]
+}
+
+refused() { # STATUS CAUSE WORD...: ended with that verdict, every word is in the message, no file under the name
+    [ "$status" -eq "$1" ]
+    [[ "$output" == *"\"cause\":\"$2\""* ]]
+    shift 2
+    local word
+    for word in "$@"; do [[ "$output" == *"$word"* ]] || { echo "does not say: $word"; return 1; }; done
+    [ ! -e "$OUT/file" ]
+}
+
+same_model() { # every file of the root is in the folder $1, right
+    (cd "$ROOT" && find . -type f ! -path './.holdfast/*' -print0) | while IFS= read -r -d '' f; do cmp "$ROOT/$f" "$1/$f" || return 1; done
+}
+
+requests() { wc -l < "$LOG"; }
+no_partials() { [ -z "$(find "$1" -name '*.part*')" ]; }
