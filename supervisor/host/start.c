@@ -3,6 +3,7 @@
 
 #include "base/auto.h"
 #include "base/exit.h"
+#include "base/io.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/num.h"
@@ -198,7 +199,7 @@ static uint32_t access_of(const char *how, size_t n) {
 }
 
 struct lists {
-    struct hold_sandbox_grant grants[HOLD_STRS_MAX + 4];
+    struct hold_sandbox_grant grants[HOLD_STRS_MAX + 8];
     size_t n_grants;
     uint16_t bind[HOLD_STRS_MAX], connect[HOLD_STRS_MAX];
     size_t n_bind, n_connect;
@@ -251,6 +252,22 @@ static const char *path_of(const struct hold_core *core, const struct hold_serve
     return NULL;
 }
 
+/* What the errands read beside the model's folder: a local source, a manifest elsewhere, a CA bundle named by variable. */
+static void job_grants(const struct hold_core *core, enum hold_profile profile, struct lists *l) {
+    const struct hold_config *c = core->config;
+    static const char *const ca_names[] = { "SSL_CERT_FILE=", "SSL_CERT_DIR=", "CURL_CA_BUNDLE=" };
+    const char *source = strncmp(c->model_source, "file://", 7) == 0 ? c->model_source + 7 : c->model_source;
+    if (source[0] == '/' && profile != HOLD_PROFILE_JOB_VERIFY)
+        l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = source, .access = HOLD_GRANT_READ | HOLD_GRANT_OPTIONAL };
+    if (c->model_manifest[0] == '/')
+        l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = c->model_manifest, .access = HOLD_GRANT_READ | HOLD_GRANT_OPTIONAL };
+    for (size_t i = 0; core->environment[i] && profile != HOLD_PROFILE_JOB_VERIFY; i++)
+        for (size_t k = 0; k < HOLD_COUNT_OF(ca_names); k++)
+            if (strncmp(core->environment[i], ca_names[k], strlen(ca_names[k])) == 0 && core->environment[i][strlen(ca_names[k])] == '/')
+                l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = core->environment[i] + strlen(ca_names[k]),
+                                                                         .access = HOLD_GRANT_READ | HOLD_GRANT_OPTIONAL };
+}
+
 /* Plan for a child whose command line stands in made.argv. n_fds descriptors from 3 up survive. */
 static int plan_for(struct hold_core *core, enum hold_profile profile, const struct hold_server_config *server, size_t n_fds,
                     struct hold_sandbox_plan **plan, struct hold_err *err) {
@@ -275,6 +292,10 @@ static int plan_for(struct hold_core *core, enum hold_profile profile, const str
         request.program = absolute;
         if (server && read_grants(&server->grants, &l, err) < 0)
             return -1;
+        if (!server)
+            job_grants(core, profile, &l);
+        if (request.model_dir && access(request.model_dir, F_OK) < 0)
+            request.model_dir = NULL; /* there is nothing to grant; whoever needs it says that it is missing */
         if (read_user(c->run_as, &request.run_uid, &request.run_gid, err) < 0)
             return -1;
         l.n_bind = read_ports(&c->bind_ports, l.bind);
@@ -497,6 +518,10 @@ int hold_start_job(struct hold_core *core, enum hold_job_kind kind, uint64_t now
     *ret_status = HOLD_EXIT_INTERNAL;
     begin();
     job_words(core, kind);
+    if (kind == HOLD_JOB_FETCH && hold_mkdirs(core->config->model_dir, 0755, err) < 0) { /* what is not there cannot be granted */
+        *ret_status = HOLD_EXIT_FETCH_WRITE;
+        return hold_wrap(err, "make the model's folder");
+    }
     if (control_pair(&ours, &theirs, err) < 0)
         return -1;
     r.control_fd = theirs;
