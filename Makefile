@@ -31,7 +31,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
         -Wno-sign-conversion -Wno-missing-field-initializers \
         $(if $(IS_GCC),-Wduplicated-cond -Wlogical-op,-Wno-gnu-zero-variadic-macro-arguments) $(if $(CI),-Werror)
 HARDEN := -fstack-protector-strong -fstack-clash-protection -fno-delete-null-pointer-checks -fno-strict-overflow \
-          -ftrivial-auto-var-init=zero $(if $(filter x86_64,$(ARCH)),-fcf-protection)
+          $(if $(IS_GCC),-ftrivial-auto-var-init=zero) $(if $(filter x86_64,$(ARCH)),-fcf-protection)
 LINK   := -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code -Wl,--as-needed
 
 ifeq ($(VARIANT),asan)
