@@ -95,7 +95,7 @@ static void say_metrics(struct hold_front *front, struct hold_call *call) {
     bool knows = front->has_status && hold_link_is_up(&front->link);
 
     m->requests_running = knows ? front->status.n_running : 0;
-    m->requests_waiting = front->n_requests > m->requests_running ? (double) front->n_requests - m->requests_running : 0;
+    m->requests_waiting = fmax(0, (double) front->n_requests - m->requests_running);
     m->cache_use = knows ? (double) front->status.pages_used / (double) front->status.pages_total : 0;
     hold_metrics_page(m, front->config->served_names.at[0], &text);
     hold_call_answer(call, 200, "text/plain; version=0.0.4; charset=utf-8", 0, text.data, text.n);
