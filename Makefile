@@ -40,6 +40,9 @@ MODE_LINK := -fsanitize=address,undefined
 else ifeq ($(VARIANT),tsan)
 MODE := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 MODE_LINK := -fsanitize=thread
+else ifeq ($(VARIANT),fuzz)
+MODE := -O1 -g -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+MODE_LINK := -fsanitize=address,undefined
 else
 MODE := -O2 -g -D_FORTIFY_SOURCE=3
 endif
