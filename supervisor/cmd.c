@@ -6,6 +6,7 @@
 #include "base/io.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "supervisor/docs.h"
 #include "supervisor/host/config.h"
 #include "supervisor/host/core.h"
 #include "supervisor/host/query.h"
@@ -98,12 +99,6 @@ static int ask_probe(const struct hold_config *config, const struct hold_strs *w
 }
 
 static int cmd_probe(int argc, char **argv, const struct hold_inherited *inherited) {
-    /* The word may stand before the options: it is moved behind them, since options end at the first word. */
-    if (argc > 2 && argv[1][0] != '-') {
-        char *which = argv[1];
-        memmove(&argv[1], &argv[2], (size_t) (argc - 2) * sizeof(argv[0]));
-        argv[argc - 1] = which;
-    }
     return with_tool_config(argc, argv, inherited, ask_probe);
 }
 
@@ -164,6 +159,11 @@ static int cmd_version(int argc, char **argv, const struct hold_inherited *inher
     return printf("holdfast %s\n", HOLD_VERSION) < 0 ? HOLD_EXIT_INTERNAL : HOLD_EXIT_OK;
 }
 
+static int cmd_docs(int argc, char **argv, const struct hold_inherited *inherited) {
+    (void) inherited;
+    return hold_docs_main(argc, argv);
+}
+
 static int cmd_help(int argc, char **argv, const struct hold_inherited *inherited);
 
 static const struct hold_cmd rows[] = {
@@ -176,13 +176,14 @@ static const struct hold_cmd rows[] = {
     { "config", "[--json|--markdown|--roff|--exit-codes] [options]", "print each effective value with its source, or the tables behind it", cmd_config },
     { "version", "", "print the version", cmd_version },
     { "help", "", "print this", cmd_help },
+    { "docs", "", NULL, cmd_docs }, /* hidden: for the build */
 };
 
 static int cmd_help(int argc, char **argv, const struct hold_inherited *inherited) {
     hold_autobuf out = hold_buf_with_max(OUTPUT_MAX);
     (void) argc, (void) argv, (void) inherited;
     hold_buf_adds(&out, "usage: holdfast [options] -- COMMAND [ARG...]    run any server under supervision\n");
-    for (size_t i = 0; i < HOLD_COUNT_OF(rows); i++)
+    for (size_t i = 0; i < HOLD_COUNT_OF(rows) && rows[i].help; i++)
         hold_buf_addf(&out, "       holdfast %s%s%s\n           %s\n", rows[i].name, *rows[i].args ? " " : "", rows[i].args, rows[i].help);
     hold_buf_adds(&out, "\nOptions (each is also HOLDFAST_<NAME> and a key of the configuration file; a flag wins):\n");
     hold_opt_help(hold_config_rows, hold_n_config_rows, &out);

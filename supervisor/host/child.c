@@ -23,8 +23,16 @@ struct hold_child hold_child_none(void) {
     return (struct hold_child) { .pidfd = -1, .exec_fd = -1 };
 }
 
-static int executable(const char *path) {
+/* folder: where a relative path begins, since process 1 itself has gone to "/"; "": here. */
+static int executable(const char *folder, const char *given) {
     struct stat st;
+    char joined[8192];
+    const char *path = given;
+    if (folder[0] && given[0] != '/') {
+        if ((size_t) snprintf(joined, sizeof(joined), "%s/%s", folder, given) >= sizeof(joined))
+            return ENAMETOOLONG;
+        path = joined;
+    }
     if (stat(path, &st) < 0)
         return errno;
     if (!S_ISREG(st.st_mode))
@@ -32,10 +40,10 @@ static int executable(const char *path) {
     return access(path, X_OK) < 0 ? errno : 0;
 }
 
-int hold_child_find(const char *argv0, const char *path, char *out, size_t out_bytes, int *ret_status, struct hold_err *err) {
+int hold_child_find(const char *argv0, const char *path, const char *folder, char *out, size_t out_bytes, int *ret_status, struct hold_err *err) {
     int why = ENOENT;
     if (strchr(argv0, '/')) {
-        why = executable(argv0);
+        why = executable(folder, argv0);
         if (why == 0 && (size_t) snprintf(out, out_bytes, "%s", argv0) < out_bytes)
             return 0;
         why = why == 0 ? ENAMETOOLONG : why;
@@ -44,7 +52,7 @@ int hold_child_find(const char *argv0, const char *path, char *out, size_t out_b
             size_t n = strcspn(at, ":");
             int made = n == 0 ? snprintf(out, out_bytes, "./%s", argv0) : snprintf(out, out_bytes, "%.*s/%s", (int) n, at, argv0);
             if (made > 0 && (size_t) made < out_bytes) {
-                int found = executable(out);
+                int found = executable(folder, out);
                 if (found == 0)
                     return 0;
                 if (found == EACCES)
@@ -153,7 +161,7 @@ static void become(const struct hold_child_request *r, int report_fd) {
 
 static int prepare(const struct hold_child_request *r, int *ret_status, struct hold_err *err) {
     *ret_status = 0;
-    if (hold_child_find(r->argv[0], r->path, prepared.path, sizeof(prepared.path), ret_status, err) < 0)
+    if (hold_child_find(r->argv[0], r->path, r->inherited->folder, prepared.path, sizeof(prepared.path), ret_status, err) < 0)
         return -1;
     size_t n = 0;
     for (; r->envp[n]; n++) {

@@ -85,7 +85,8 @@ void hold_child_signal(const struct hold_child *child, int sig, bool to_group);
 /* Closes what is open; the process is reaped or somebody else's. */
 void hold_child_forget(struct hold_child *child);
 
-/* First file that exec would take: argv0 itself when it has a '/', else searched in path. *ret_status 127 or 126 on failure. */
-HOLD_MUST int hold_child_find(const char *argv0, const char *path, char *out, size_t out_bytes, int *ret_status, struct hold_err *err);
+/* First file that exec would take: argv0 itself when it has a '/', else searched in path. folder: where relative names begin
+ * (they stay relative: the child goes there first), "": here. *ret_status 127 or 126 on failure. */
+HOLD_MUST int hold_child_find(const char *argv0, const char *path, const char *folder, char *out, size_t out_bytes, int *ret_status, struct hold_err *err);
 
 #endif

@@ -310,7 +310,7 @@ int hold_config_load(enum hold_mode mode, int argc, char *const *argv, const cha
     struct hold_opt_set set = { .rows = store->rows, .n_rows = hold_n_config_rows, .sources = store->sources, .store = &store->text };
     int rest = argc;
     struct hold_err ignored = { 0 }; /* each mistake is already a line */
-    int loaded = hold_opt_load(&set, c, store->root, elsewhere, environment, argc, argv, mode == HOLD_MODE_TOOL, ret_words, &rest, mistakes, &ignored);
+    int loaded = hold_opt_load(&set, c, store->root, elsewhere, environment, argc, argv, false, ret_words, &rest, mistakes, &ignored);
     if (loaded < 0 && mistakes->n == 0)
         mistake(mistakes, "%s", ignored.text);
     if (mode != HOLD_MODE_TOOL && ret_words->n > 0)

@@ -283,10 +283,16 @@ static int plan_for(struct hold_core *core, enum hold_profile profile, const str
         .keep_fds = l.keep, .n_keep_fds = n_fds, .env_names = c->env_keep.at, .n_env_names = c->env_keep.n,
     };
     char program[PATH_MAX], absolute[PATH_MAX];
+    const char *folder = core->inherited->folder;
     int status;
     if (c->sandbox != HOLD_SANDBOX_OFF) {
-        if (hold_child_find(made.argv[0], path_of(core, server), program, sizeof(program), &status, err) < 0)
+        if (hold_child_find(made.argv[0], path_of(core, server), folder, program, sizeof(program), &status, err) < 0)
             return -1;
+        if (program[0] != '/' && folder[0]) { /* relative to where process 1 was started, which it has left */
+            if ((size_t) snprintf(absolute, sizeof(absolute), "%s/%s", folder, program) >= sizeof(absolute))
+                return hold_fail(err, HOLD_E_LIMIT, 0, "the path of '%s' is too long", program);
+            (void) strcpy(program, absolute);
+        }
         if (!realpath(program, absolute))
             return hold_fail(err, HOLD_E_MISSING, errno, "resolve '%s'", program);
         request.program = absolute;
