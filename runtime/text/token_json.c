@@ -132,7 +132,7 @@ static int model_check(const struct cJSON *m, uint32_t *ret_ignores_merges, stru
         return refuse(err, "model option", "dropout");
     if (!is_absent(hold_json_get(m, "unk_token")))
         return refuse(err, "model option", "unk_token");
-    for (int i = 2; i < 4; i++)
+    for (int i = 3; i < 5; i++)
         if (!is_absent(hold_json_get(m, names[i])) && !is_empty_string(hold_json_get(m, names[i])))
             return refuse(err, "model option", names[i]);
     if (!flag_is(m, "byte_fallback", false, false))
