@@ -2,7 +2,7 @@
 #include "runtime/weights/index.h"
 
 #include "base/json.h"
-#include "base/io.h"
+#include "base/name.h"
 #include "runtime/plan/plan.h"
 #include "runtime/weights/safetensors.h"
 

@@ -5,7 +5,6 @@
 #include "runtime/weights/prove.h"
 
 #include "base/arena.h"
-#include "base/io.h"
 #include "base/json.h"
 #include "base/list.h"
 #include "runtime/plan/plan.h"
