@@ -13,8 +13,16 @@
 
 static char scratch[] = "/tmp/hold-prove-XXXXXX";
 
-static void t_folder(const struct t_options *o, struct model_folder *f) {
+/* Each variant is written once. */
+static struct {
+    struct t_options options;
+    struct model_folder folder;
+} made[16];
+static size_t n_made;
+
+static void t_make(const struct t_options *o) {
     char path[64], file[512];
+    struct model_folder *f = &made[n_made].folder;
     snprintf(path, sizeof path, "%s/t", scratch);
     t_write(o, path);
     assert_true(folder_read(path, f));
@@ -23,6 +31,18 @@ static void t_folder(const struct t_options *o, struct model_folder *f) {
         unlink(file);
     }
     rmdir(path);
+    made[n_made++].options = *o;
+}
+
+static void t_folder(const struct t_options *o, struct model_folder *f) {
+    size_t i = 0;
+    while (i < n_made && memcmp(&made[i].options, o, sizeof *o) != 0)
+        i++;
+    if (i == n_made)
+        t_make(o);
+    *f = (struct model_folder) { 0 };
+    for (size_t k = 0; k < made[i].folder.n_files; k++)
+        folder_put(f, made[i].folder.files[k].name, made[i].folder.files[k].data, made[i].folder.files[k].bytes);
 }
 
 static int prove(const struct model_folder *f, bool needs_tokenizer, struct hold_buf *plan, struct hold_buf *warnings, struct hold_err *err) {
@@ -345,6 +365,8 @@ static int scratch_make(void **unused) {
 
 static int scratch_drop(void **unused) {
     (void) unused;
+    while (n_made)
+        folder_free(&made[--n_made].folder);
     return rmdir(scratch);
 }
 
