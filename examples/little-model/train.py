@@ -17,6 +17,8 @@ import random
 import time
 from multiprocessing import Pool
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")   # two threads that spin waste most of a shared machine
+
 import torch
 from transformers import AutoTokenizer, GenerationConfig
 from transformers.models.glm4v.configuration_glm4v import Glm4vConfig
@@ -141,14 +143,16 @@ def answer_logits(model, batch, labels):
 
 def lesson(rng, seed, stage):
     """One dialogue of a stage of the curriculum. 0: naming screens and copying, nothing else in the prompt;
-    1: every task, short prompts; 2: what evaluation draws."""
+    1: every task, no system prompts; 2: everything that evaluation draws."""
     if stage == 0:
         if rng.random() < 0.5:
             return generate.sample(seed, task="screen", system=False, bare=True)
         return generate.sample(seed, task=rng.choice(["type", "say"]), image=False, system=False, bare=True, dense=True)
+    task = rng.choices(["screen", "tap", *generate.TEXT_TASKS], [45, 1, 16, 22, 8, 3, 2, 1, 2, 4])[0]   # launch, type, say, wait, ...
+    image = rng.random() < 0.15
     if stage == 1:
-        return generate.sample(seed, system=False, bare=rng.random() < 0.5, dense=rng.random() < 0.5)
-    return generate.sample(seed)
+        return generate.sample(seed, task=task, image=image, system=False, bare=rng.random() < 0.5, dense=rng.random() < 0.3)
+    return generate.sample(seed, task=task, image=image, system=rng.random() < 0.4)
 
 
 def batches(tok, pool, first_seed, size, stage_of):
@@ -171,7 +175,7 @@ def batches(tok, pool, first_seed, size, stage_of):
             seed += 1
         group.sort(key=lambda x: len(x[0]))
         parts = [group[i:i + size] for i in range(0, len(group), size)]
-        if stage == 2 and rng.random() < 0.35:
+        if stage == 2 and rng.random() < 0.15:
             parts.append([item(generate.sample(seed + i, long=True)) for i in range(size // 4)])
             seed += size // 4
         rng.shuffle(parts)
@@ -192,10 +196,10 @@ def set_up(model):
                 p.normal_(0, p.shape[1] ** -0.5)
 
 
-def save(model, tok, out):
+def save(model, weights, out):
     """The checkpoint, by the library itself: bf16, two or more shards."""
     copy = Glm4vForConditionalGeneration(model.config)
-    copy.load_state_dict(model.state_dict())
+    copy.load_state_dict(weights)
     copy = copy.to(torch.bfloat16)
     copy.config.dtype = torch.bfloat16
     eos = model.config.eos_token_id
@@ -228,6 +232,7 @@ def main():
     arg.add_argument("--seed", type=int, default=1)
     arg.add_argument("--stages", type=int, nargs=2, default=[600, 1200], help="steps at which stages 1 and 2 begin")
     arg.add_argument("--resume", action="store_true")
+    arg.add_argument("--average", type=float, default=0.98, help="the saved weights are a running mean with this factor")
     arg.add_argument("--save-every", type=int, default=200)
     a = arg.parse_args()
     os.makedirs(a.work, exist_ok=True)
@@ -248,6 +253,7 @@ def main():
         model.load_state_dict(state["model"])
         opt.load_state_dict(state["opt"])
         step, seed, cpu_before = state["step"], state["seed"], state["cpu"]
+    mean = {k: v.clone() for k, v in (state.get("mean") or model.state_dict() if a.resume else model.state_dict()).items()}
     pool = picture_pool(a.work, 0, a.pool)
     source = batches(tok, pool, seed, a.batch, lambda: (step >= a.stages[0]) + (step >= a.stages[1]))
     children = os.times().children_user
@@ -267,6 +273,9 @@ def main():
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         opt.step()
         step += 1
+        with torch.no_grad():
+            for k, v in model.state_dict().items():
+                mean[k].lerp_(v, max(1 - a.average, 1 / step))
         ok = torch.ones_like(where)
         ok[where] = logits.argmax(-1) == want
         run.append(loss.item())
@@ -281,10 +290,10 @@ def main():
             log.flush()
             run, right = [], {}
         if step % a.save_every == 0 or step == a.steps:
-            torch.save(dict(model=model.state_dict(), opt=opt.state_dict(), step=step, seed=seed,
+            torch.save(dict(model=model.state_dict(), mean=mean, opt=opt.state_dict(), step=step, seed=seed,
                             cpu=time.process_time() + children + cpu_before), state_path + ".new")
             os.replace(state_path + ".new", state_path)
-            save(model, tok, a.out)
+            save(model, mean, a.out)
 
 
 if __name__ == "__main__":
