@@ -54,6 +54,7 @@ void hold_sandbox_facts_find(struct hold_sandbox_facts *ret_facts) {
     f.has_close_range = syscall(SYS_close_range, UINT_MAX - 1, UINT_MAX, 0) == 0;
     f.has_mdwe = prctl(PR_GET_MDWE, 0, 0, 0, 0) >= 0;
     hold_caps_find(&f);
+    f.has_gpu = access("/dev/nvidiactl", F_OK) == 0;
     *ret_facts = f;
 }
 

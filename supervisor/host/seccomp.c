@@ -29,6 +29,7 @@ enum {
     WRITERS = P(JOB_FETCH) | P(JOB_VERIFY) | P(JOB_PREFLIGHT) | P(ENGINE_CUDA) | FOREIGN,
     SERVERS = P(FRONT) | FOREIGN,
     CONNECTORS = P(JOB_FETCH) | P(JOB_PREFLIGHT) | FOREIGN,
+    FORKERS = P(JOB_PREFLIGHT) | FOREIGN, /* the preflight asks the GPU's driver in a process that may crash or hang */
     GPU = P(ENGINE_CUDA) | P(JOB_PREFLIGHT) | FOREIGN,
 };
 
@@ -54,11 +55,13 @@ struct by_argument { uint32_t profiles; const char *name; struct compare is[3]; 
 
 /* Allowed with these arguments only. */
 static const struct by_argument allowed_with[] = {
-    /* threads of the process; for a foreign server also processes; a new namespace for nobody */
-    ONE(ALL & ~FOREIGN, "clone", BITS(0, CLONE_THREAD | NS_FLAGS, CLONE_THREAD)),
-    ONE(FOREIGN, "clone", BITS(0, NS_FLAGS, 0)),
+    /* threads of the process; for some also processes; a new namespace for nobody */
+    ONE(ALL & ~FORKERS, "clone", BITS(0, CLONE_THREAD | NS_FLAGS, CLONE_THREAD)),
+    ONE(FORKERS, "clone", BITS(0, NS_FLAGS, 0)),
     ONE(ALL, "prlimit64", EQ(0, 0)),
     ONE(ALL, "seccomp", EQ(0, SECCOMP_SET_MODE_FILTER)), /* for the last filter, which then forbids it */
+    ONE(ALL, "seccomp", EQ(0, SECCOMP_GET_ACTION_AVAIL)),
+    ONE(P(JOB_PREFLIGHT), "landlock_create_ruleset", EQ(2, 1)), /* asks for the version */
     { ALL, "socketpair", { EQ(0, AF_UNIX), NO, NO } },
     { ALL, "sendto", { EQ(4, 0), NO, NO } }, /* no address; CONNECTORS have it whole */
     { CONNECTORS, "socket", { EQ(0, AF_INET), BITS(1, TYPE_MASK, SOCK_STREAM), EQ(2, 0) } },
@@ -315,15 +318,15 @@ static void put(struct sock_filter *code, size_t *n, const struct sock_filter *m
 #define PUT(...) put(ret_code, &n, (const struct sock_filter[]) { __VA_ARGS__ }, \
                      HOLD_COUNT_OF(((const struct sock_filter[]) { __VA_ARGS__ })))
 
-size_t hold_seccomp_write_last(bool is_exec_once, uint32_t own_pid, const uint64_t ticket[HOLD_TICKET_WORDS],
+size_t hold_seccomp_write_last(const struct hold_sandbox_plan *plan, uint32_t own_pid, const uint64_t ticket[HOLD_TICKET_WORDS],
                                struct sock_filter ret_code[HOLD_LAST_FILTER_MAX]) {
     size_t n = 0;
     PUT(LOAD(arch), IF_EQ(ARCH, 1, 0), RETURN(SECCOMP_RET_KILL_PROCESS), LOAD(nr),
         IF_GT(LAST_NEW, 0, 1), REFUSE(ENOSYS),
         IF_GT(LAST_OLD, 0, 2), IF_GE(FIRST_NEW, 1, 0), REFUSE(ENOSYS),
         IF_EQ(SYS_clone3, 0, 1), REFUSE(ENOSYS), /* its flags lie in memory; libraries fall back to clone */
-        IF_EQ(SYS_seccomp, 0, 1), REFUSE(EPERM));
-    if (is_exec_once) {
+        IF_EQ(SYS_seccomp, 0, 4), LOAD_ARG(0, 0), IF_EQ(SECCOMP_GET_ACTION_AVAIL, 0, 1), RETURN(SECCOMP_RET_ALLOW), REFUSE(EPERM));
+    if (plan->is_exec_once) {
         enum { N_HALVES = 2 * HOLD_TICKET_WORDS };
         PUT(IF_EQ(SYS_execve, 0, 2 * N_HALVES + 2));
         for (unsigned i = 0; i < N_HALVES; i++) {
@@ -331,6 +334,8 @@ size_t hold_seccomp_write_last(bool is_exec_once, uint32_t own_pid, const uint64
             PUT(LOAD_ARG(3 + i / 2, i % 2), IF_EQ(ticket[i / 2] >> (32 * (i % 2)), 0, to_refusal));
         }
         PUT(RETURN(SECCOMP_RET_ALLOW), REFUSE(EPERM));
+    }
+    if (plan->is_exec_once && plan->profile != HOLD_PROFILE_JOB_PREFLIGHT) {
         PUT(IF_EQ(SYS_kill, 4, 0), IF_EQ(SYS_tgkill, 3, 0), IF_EQ(SYS_rt_sigqueueinfo, 2, 0), IF_EQ(SYS_rt_tgsigqueueinfo, 1, 0),
             RETURN(SECCOMP_RET_ALLOW), LOAD_ARG(0, 0), IF_EQ(own_pid, 0, 1), RETURN(SECCOMP_RET_ALLOW), REFUSE(EPERM));
         return n;
@@ -341,7 +346,7 @@ size_t hold_seccomp_write_last(bool is_exec_once, uint32_t own_pid, const uint64
 
 int hold_seccomp_load_last(const struct hold_sandbox_plan *plan, uint32_t own_pid, const uint64_t ticket[HOLD_TICKET_WORDS]) {
     struct sock_filter code[HOLD_LAST_FILTER_MAX];
-    size_t n = hold_seccomp_write_last(plan->is_exec_once, own_pid, ticket, code);
+    size_t n = hold_seccomp_write_last(plan, own_pid, ticket, code);
     int rc = load(code, n);
     explicit_bzero(code, sizeof(code));
     return rc;

@@ -4,7 +4,8 @@
  *   calls  default EPERM: the calls of seccomp_allow.def for the profile, some by argument; a foreign architecture kills
  *   last   written by hand in the child, because it holds what only the child knows: unknown calls and clone3 answer
  *          ENOSYS, further filters EPERM; for our own profiles execve passes only with three secret words in the argument
- *          registers that execve ignores, so that it works exactly once, and signals reach the child itself only
+ *          registers that execve ignores, so that it works exactly once, and signals reach the child itself only (not the
+ *          preflight job, which ends a helper of its own)
  *
  * The most severe verdict counts, and of two errors the newest filter's; so the order above gives unknown calls ENOSYS. */
 #ifndef HOLD_HOST_SECCOMP_H
@@ -35,7 +36,7 @@ int hold_seccomp_load_last(const struct hold_sandbox_plan *plan, uint32_t own_pi
 
 enum { HOLD_LAST_FILTER_MAX = 64 };
 /* The last filter's program, for its tests. Returns the number of instructions. */
-size_t hold_seccomp_write_last(bool is_exec_once, uint32_t own_pid, const uint64_t ticket[HOLD_TICKET_WORDS],
+size_t hold_seccomp_write_last(const struct hold_sandbox_plan *plan, uint32_t own_pid, const uint64_t ticket[HOLD_TICKET_WORDS],
                                struct sock_filter ret_code[HOLD_LAST_FILTER_MAX]);
 
 /* The compiled programs of a prepared profile, for tests that simulate them; NULL when not prepared. */

@@ -13,7 +13,7 @@
 
 #define P(id) (1u << HOLD_PROFILE_##id)
 enum {
-    R = HOLD_GRANT_READ, X = HOLD_GRANT_EXEC, W = HOLD_GRANT_WRITE, M = HOLD_GRANT_MAKE, D = HOLD_GRANT_DEVICE,
+    R = HOLD_GRANT_READ, X = HOLD_GRANT_EXEC, W = HOLD_GRANT_WRITE, M = HOLD_GRANT_MAKE, D = HOLD_GRANT_DEVICE, L = HOLD_GRANT_LIST,
     CUDA = P(ENGINE_CUDA) | P(JOB_PREFLIGHT) | P(FOREIGN),
     ENGINES = P(ENGINE_CPU) | P(ENGINE_CUDA),
     OWN = P(FRONT) | P(ENGINE_CPU) | P(ENGINE_CUDA) | P(JOB_PREFLIGHT) | P(JOB_FETCH) | P(JOB_VERIFY),
@@ -60,6 +60,7 @@ static const struct system_grant {
     { CUDA, D, "/dev/nvidia-uvm" },
     { CUDA, D, "/dev/nvidia-uvm-tools" }, /* driver 570 opens it; refused ends in error 304 */
     { CUDA, R, "/dev/nvidia-caps" },
+    { P(JOB_PREFLIGHT) | P(FOREIGN), L, "/dev" },
     { NETWORK, R, "/etc/resolv.conf" },
     { NETWORK, R, "/run/systemd/resolve" },
     { NETWORK, R, "/etc/hosts" },
@@ -108,6 +109,8 @@ uint64_t hold_sandbox_rights(uint32_t access, int abi) {
     uint64_t rights = 0;
     if (access & HOLD_GRANT_READ)
         rights |= HOLD_LL_READ_FILE | HOLD_LL_READ_DIR;
+    if (access & HOLD_GRANT_LIST)
+        rights |= HOLD_LL_READ_DIR;
     if (access & HOLD_GRANT_EXEC)
         rights |= HOLD_LL_EXECUTE;
     if (access & HOLD_GRANT_WRITE)
@@ -191,15 +194,21 @@ static int add_path(struct hold_sandbox_plan *plan, enum hold_sandbox_op_kind ki
                                  path, err);
 }
 
-static int add_own_proc(const struct hold_sandbox_request *q, int abi, struct hold_sandbox_plan *plan, struct hold_err *err) {
-    bool is_foreign = q->profile == HOLD_PROFILE_FOREIGN;
-    if (is_foreign) /* its workers are processes of their own and name threads too; as user 0 that would open sysctls */
-        return add_path(plan, HOLD_OP_ALLOW_HELD, "/proc", plan->uid != 0 ? R | W : R, abi, true, err);
+/* libcuda names its threads by /proc/<pid>/task/<tid>/comm and gives up when it may not. Where it runs in processes that
+ * are forked later (a foreign server's workers, the preflight's question to the driver) only a grant on all of /proc
+ * reaches them. To user 0 that opens sysctls, so without a GPU user 0 does without. */
+static int add_own_proc(const struct hold_sandbox_request *q, const struct hold_sandbox_facts *facts, struct hold_sandbox_plan *plan,
+                        struct hold_err *err) {
+    int abi = facts->landlock_abi;
+    bool is_forking = q->profile == HOLD_PROFILE_FOREIGN || q->profile == HOLD_PROFILE_JOB_PREFLIGHT;
+    bool is_written = is_forking && (plan->uid != 0 || facts->has_gpu);
+    if (is_written && plan->uid == 0 && plan->layers[HOLD_LAYER_FILES].state == HOLD_LAYER_ON)
+        note(plan, HOLD_LAYER_FILES, HOLD_LAYER_PARTIAL, "%s", "user 0 drives a GPU in forked processes, so /proc is writable: run as another user");
+    if (is_written || q->profile == HOLD_PROFILE_FOREIGN)
+        return add_path(plan, HOLD_OP_ALLOW_HELD, "/proc", is_written ? R | W : R, abi, true, err);
     if (add_path(plan, HOLD_OP_ALLOW_HELD, "/proc/self", R, abi, true, err) < 0)
         return -1;
-    if (q->profile != HOLD_PROFILE_ENGINE_CUDA && q->profile != HOLD_PROFILE_JOB_PREFLIGHT)
-        return 0;
-    return add_path(plan, HOLD_OP_ALLOW_HELD, "/proc/self/task", R | W, abi, true, err); /* libcuda names its threads */
+    return q->profile != HOLD_PROFILE_ENGINE_CUDA ? 0 : add_path(plan, HOLD_OP_ALLOW_HELD, "/proc/self/task", R | W, abi, true, err);
 }
 
 static uint32_t model_access(enum hold_profile p) {
@@ -208,7 +217,9 @@ static uint32_t model_access(enum hold_profile p) {
     return p == HOLD_PROFILE_JOB_FETCH || p == HOLD_PROFILE_JOB_VERIFY ? R | W | M : R;
 }
 
-static int add_paths(const struct hold_sandbox_request *q, int abi, struct hold_sandbox_plan *plan, struct hold_err *err) {
+static int add_paths(const struct hold_sandbox_request *q, const struct hold_sandbox_facts *facts, struct hold_sandbox_plan *plan,
+                     struct hold_err *err) {
+    int abi = facts->landlock_abi;
     for (size_t i = 0; i < HOLD_COUNT_OF(system_grants); i++)
         if ((system_grants[i].profiles & (1u << q->profile)) &&
             add_path(plan, HOLD_OP_ALLOW_PATH, system_grants[i].path, system_grants[i].access, abi, true, err) < 0)
@@ -221,7 +232,7 @@ static int add_paths(const struct hold_sandbox_request *q, int abi, struct hold_
     }
     bool is_scratched = q->profile == HOLD_PROFILE_ENGINE_CUDA || q->profile == HOLD_PROFILE_FOREIGN;
     uint32_t model = model_access(q->profile);
-    if (add_own_proc(q, abi, plan, err) < 0 || add_path(plan, HOLD_OP_ALLOW_PATH, q->prefix, R, abi, false, err) < 0 ||
+    if (add_own_proc(q, facts, plan, err) < 0 || add_path(plan, HOLD_OP_ALLOW_PATH, q->prefix, R, abi, false, err) < 0 ||
         add_path(plan, HOLD_OP_ALLOW_PATH, q->program, R | X, abi, false, err) < 0 ||
         add_path(plan, HOLD_OP_ALLOW_PATH, model ? q->model_dir : NULL, model, abi, false, err) < 0 ||
         add_path(plan, HOLD_OP_ALLOW_PATH, is_scratched ? q->scratch_dir : NULL, R | W | M, abi, false, err) < 0)
@@ -271,7 +282,7 @@ int hold_sandbox_grants_add(const struct hold_sandbox_request *request, const st
     const struct hold_sandbox_op ruleset = { .kind = HOLD_OP_RULESET, .layer = HOLD_LAYER_FILES, .value = handled_files(abi),
                                              .extra = net | scope << 32 };
     const struct hold_sandbox_op restriction = { .kind = HOLD_OP_RESTRICT, .layer = HOLD_LAYER_FILES };
-    if (hold_sandbox_plan_add(plan, ruleset, NULL, err) < 0 || add_paths(request, abi, plan, err) < 0 ||
+    if (hold_sandbox_plan_add(plan, ruleset, NULL, err) < 0 || add_paths(request, facts, plan, err) < 0 ||
         add_ports(request, net, plan, err) < 0)
         return -1;
     return hold_sandbox_plan_add(plan, restriction, NULL, err);

@@ -18,7 +18,7 @@
     X(FRONT, "front", "serves an inherited listening socket; no model files, no outgoing network, no exec")        \
     X(ENGINE_CPU, "engine-cpu", "reads the model; no network at all, no exec, no new process")                     \
     X(ENGINE_CUDA, "engine-cuda", "reads the model, uses the GPU's device nodes; no network, no exec")             \
-    X(JOB_PREFLIGHT, "job-preflight", "reads the machine and the model, may connect out; writes nothing")          \
+    X(JOB_PREFLIGHT, "job-preflight", "reads the machine and the model, may connect out; writes nothing, runs nothing")          \
     X(JOB_FETCH, "job-fetch", "may connect out; writes the model folder only")                                     \
     X(JOB_VERIFY, "job-verify", "reads and marks the model folder; no network")                                    \
     X(FOREIGN, "foreign", "any server: the system read and run, configured grants, TCP as configured")
@@ -94,6 +94,7 @@ struct hold_sandbox_facts {
     bool has_setpcap, has_setuid, has_setgid;   /* effective capabilities of the supervisor */
     bool has_any_capability;                    /* any effective, permitted or inheritable one */
     bool is_bounding_empty;
+    bool has_gpu; /* the NVIDIA driver's control node is here */
 };
 
 /* What a grant allows below a path. */
@@ -103,6 +104,7 @@ enum {
     HOLD_GRANT_WRITE = 1 << 2,  /* open for writing, truncate */
     HOLD_GRANT_MAKE = 1 << 3,   /* create, rename and remove files and folders */
     HOLD_GRANT_DEVICE = 1 << 4, /* ioctl on a device node (READ and WRITE are granted with it) */
+    HOLD_GRANT_LIST = 1 << 5,   /* list folders, open nothing in them */
     HOLD_GRANT_OPTIONAL = 1 << 8, /* a path that does not exist is skipped; without this bit it stops the start, named */
 };
 
