@@ -96,7 +96,7 @@ static void make_arena(const char *arena) {
     snprintf(weights, sizeof(weights), "%s/model.safetensors", model);
     for (size_t i = 0; i < 4; i++) {
         snprintf(path, sizeof(path), "%s%s", arena, (const char *[]) { "", "/model", "/scratch", "/outside" }[i]);
-        if ((mkdir(path, 0777) < 0 && errno != EEXIST) || chmod(path, 0777) < 0)
+        if (mkdir(path, 0777) == 0 ? chmod(path, 0777) < 0 : errno != EEXIST)
             die(path);
     }
     put_file(weights, weight_bytes, 0666);
@@ -114,14 +114,16 @@ static void make_arena(const char *arena) {
 }
 
 static pid_t start_victim(uint32_t uid) {
+    pid_t supervisor = getpid();
     pid_t pid = fork();
     if (pid != 0)
         return pid;
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (uid != 0 && (setgid(uid) < 0 || setuid(uid) < 0))
         _exit(1);
-    for (;;)
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* after the identity, which clears it */
+    while (getppid() == supervisor)
         pause();
+    _exit(0);
 }
 
 static bool is_left_out(const struct hold_sandbox_op *op, const char *without) {
@@ -290,9 +292,9 @@ int main(int argc, char **argv) {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, control) < 0)
         die("socketpair");
     set("HOLDFAST_CONTROL_FD", control[1]);
+    make_plan(&o, listener, control[1]);
     pid_t victim = start_victim(o.request.run_uid);
     set("HOLDFAST_TEST_VICTIM", victim);
-    make_plan(&o, listener, control[1]);
     if (o.n_times > 0) {
         measure(&o);
         kill(victim, SIGKILL);
@@ -300,8 +302,10 @@ int main(int argc, char **argv) {
     }
     struct hold_err err = {0};
     pid_t pid = start(&o, &err);
-    if (pid < 0)
+    if (pid < 0) {
+        kill(victim, SIGKILL);
         die_err(&err);
+    }
     if (o.is_reporting)
         report(pid);
     int status = 0;

@@ -282,6 +282,24 @@ static void a_foreign_server_gets_its_grants_and_ports(void **unused) {
     assert_int_equal(plan.layers[HOLD_LAYER_PORTS].state, HOLD_LAYER_OFF);
 }
 
+static void where_user_0_drives_a_gpu_the_report_says_what_that_opens(void **unused) {
+    (void) unused;
+    struct hold_sandbox_facts facts = best;
+    facts.has_gpu = true;
+    struct hold_sandbox_request q = request_of(HOLD_PROFILE_JOB_PREFLIGHT);
+    make(&q, &facts);
+    assert_true(find_path("/proc")->value & HOLD_LL_WRITE_FILE);
+    assert_int_equal(plan.layers[HOLD_LAYER_FILES].state, HOLD_LAYER_PARTIAL);
+    assert_non_null(strstr(plan.layers[HOLD_LAYER_FILES].reason, "/proc"));
+    make(&q, &best); /* no GPU: no reason to */
+    assert_null(find_path("/proc"));
+    assert_int_equal(plan.layers[HOLD_LAYER_FILES].state, HOLD_LAYER_ON);
+    q.profile = HOLD_PROFILE_ENGINE_CUDA; /* one process: its own threads are enough, as any user */
+    make(&q, &facts);
+    assert_null(find_path("/proc"));
+    assert_int_equal(plan.layers[HOLD_LAYER_FILES].state, HOLD_LAYER_ON);
+}
+
 static void secrets_reach_the_fetch_job_only(void **unused) {
     (void) unused;
     static const char *const entries[] = { "HF_TOKEN=hf_x", "HOLDFAST_HUB_TOKEN=x", "HUGGING_FACE_HUB_TOKEN=x" };
@@ -362,6 +380,7 @@ int main(void) {
         cmocka_unit_test(without_capabilities_nothing_is_tried_that_needs_one),
         cmocka_unit_test(wrong_requests_are_refused_by_name),
         cmocka_unit_test(a_foreign_server_gets_its_grants_and_ports),
+        cmocka_unit_test(where_user_0_drives_a_gpu_the_report_says_what_that_opens),
         cmocka_unit_test(secrets_reach_the_fetch_job_only),
         cmocka_unit_test(our_own_get_a_short_list_and_what_is_named),
         cmocka_unit_test(off_plans_nothing),
