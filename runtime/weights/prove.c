@@ -167,9 +167,10 @@ static int index_prove(struct proof *p, struct hold_err *err) {
     return 0;
 }
 
-/* config.json may leave attention_bias out; the tensors know. */
+/* config.json may leave attention_bias out; the tensors know. They also know where it says false: the published class of the
+ * model with a tower has the biases whatever the key says, only the text-only sibling follows it. */
 static void bias_decide(struct proof *p) {
-    if (p->record.has_qkv_bias != HOLD_RECORD_BIAS_UNSAID)
+    if (p->record.has_qkv_bias == 1 || (p->record.has_qkv_bias == 0 && p->record.vision_depth == 0))
         return;
     struct hold_record with = p->record;
     with.has_qkv_bias = 1;

@@ -16,7 +16,7 @@ setup_file() {
 golden() {
     local name=$1 dtype=$2 backend=$3 folder=${4:-$T} args
     case $name in
-    G1) args=(--ids 1,2,3,4,5,6,7,8 --next 8) ;;
+    G1) args=(--ids "1,2,3,4,5,6,7,8" --next 8) ;;
     G2) args=(--ids "1,2,3,$IMAGE_ID,4,5,6" --image "$BATS_FILE_TMPDIR/g2.png" --next 8) ;;
     G3) args=(--ids "1,2,$IMAGE_ID,3,4,$IMAGE_ID,5,6,7" --image "$BATS_FILE_TMPDIR/g3.png" --image "$BATS_FILE_TMPDIR/g2.png") ;;
     esac
