@@ -21,8 +21,10 @@ cp examples/little-model/checkpoint/* "$work/origin/"
 
 # ---- the origin: nginx on a free port of loopback, everything it writes below build/run ----
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+as_root=
+[ "$(id -u)" -ne 0 ] || as_root='user root;'
 cat > "$work/nginx/nginx.conf" <<CONF
-daemon off; worker_processes 1; pid $PWD/$work/nginx/pid; error_log $PWD/$work/nginx/error.log;
+$as_root daemon off; worker_processes 1; pid $PWD/$work/nginx/pid; error_log $PWD/$work/nginx/error.log;
 events { worker_connections 64; }
 http {
     access_log off; default_type application/octet-stream; sendfile on;
@@ -32,7 +34,7 @@ http {
 }
 CONF
 chmod a+rx "$work" "$work/origin" 2> /dev/null
-PATH=$PATH:/usr/sbin nginx -c "$PWD/$work/nginx/nginx.conf" -e "$PWD/$work/nginx/error.log" $([ "$(id -u)" = 0 ] && echo -g 'user\ root;') 2> "$work/nginx/start.log" &
+PATH=$PATH:/usr/sbin nginx -c "$PWD/$work/nginx/nginx.conf" -e "$PWD/$work/nginx/error.log" 2> "$work/nginx/start.log" &
 nginx=$!
 holdfast=
 finish() {
