@@ -54,7 +54,7 @@ done
 say "origin: http://127.0.0.1:$port (nginx, the little model)"
 say "holdfast run --model $work/model --model-source http://127.0.0.1:$port/"
 "$build/bin/holdfast" run --model "$PWD/$work/model" --model-source "http://127.0.0.1:$port/" --served-name autoglm-phone-little \
-    --listen "127.0.0.1:$api" --status-listen "127.0.0.1:$status" --state-dir "$PWD/$work/state" --termination-log "$PWD/$work/termination-log" &
+    --listen "127.0.0.1:$api" --status-listen "127.0.0.1:$status" --state-dir "$PWD/$work/state" --termination-log "$PWD/$work/termination-log" ${RUN_EXTRA:-} &
 holdfast=$!
 until "$build/bin/holdfast" probe ready --state-dir "$PWD/$work/state" > /dev/null 2>&1; do
     kill -0 "$holdfast" 2> /dev/null || { wait "$holdfast"; echo "make run: holdfast ended with status $?" >&2; cat "$work/termination-log" >&2; holdfast=; exit 1; }
