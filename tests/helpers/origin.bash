@@ -1,5 +1,5 @@
 # origin.bash - for stories about fetching: an origin with faults, the job binary, small waits.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2120,SC2154
 
 origin_setup() { # in setup_file: a root with three files and a manifest, and the origin
     export TOP=${BATS_TEST_DIRNAME}/../..

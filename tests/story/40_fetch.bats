@@ -126,7 +126,7 @@ setup() { fresh; }
 @test "an unpinned file without a strong validator begins again after a cut" {
     run "$JOB" fetch --url "$URL/~noetag+cutonce:3000000+$BATS_TEST_NUMBER/model-1.safetensors" --out "$OUT/file" "${quick[@]}"
     right
-    ! grep -q 'bytes=3000000-' "$LOG"
+    ! grep -q 'bytes=3000000-' "$LOG" || false
 }
 
 @test "ETags that differ with each answer and equal bytes" {
@@ -387,9 +387,9 @@ setup() { fresh; }
     [ "$status" -eq 0 ]
     for f in "$TOP"/examples/little-model/checkpoint/*; do cmp "$f" "$OUT/m/$(basename "$f")"; done
     [[ "$output" != *s3cret* ]]
-    ! grep -rq s3cret "$OUT"
+    ! grep -rq s3cret "$OUT" || false
     grep -q '"path": "/cdn/.*"auth": null' "$LOG"
-    ! grep '/cdn/' "$LOG" | grep -q s3cret
+    ! grep '/cdn/' "$LOG" | grep -q s3cret || false
     run "$JOB" verify "$OUT/m"
     [ "$status" -eq 0 ]
 }
