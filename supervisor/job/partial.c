@@ -152,7 +152,7 @@ static bool read_from(const struct hold_partial *p, const char *partial, struct 
     boot_id(boot);
     if (boot[0] == '\0' || strcmp(boot, at) != 0 || text[0] == '\0' || strlen(text) >= HOLD_VALIDATOR_BYTES)
         return false;
-    snprintf(ret->etag, sizeof ret->etag, "%s", text);
+    snprintf(ret->etag, sizeof ret->etag, "%.255s", text);
     char *rest = NULL;
     ret->total = strtoull(total, &rest, 10);
     return rest && *rest == '\0';
