@@ -166,6 +166,17 @@ int hold_control_take(void) {
     return (int) fd;
 }
 
+bool hold_watchdog_usec(uint64_t *ret) {
+    const char *usec = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+    uint64_t value, owner;
+    if (!usec || hold_parse_u64(usec, 1, UINT64_MAX, &value, NULL) < 0)
+        return false;
+    if (pid && (hold_parse_u64(pid, 1, INT32_MAX, &owner, NULL) < 0 || (pid_t) owner != getpid()))
+        return false;
+    *ret = value;
+    return true;
+}
+
 void hold_control_say(int control_fd, const char *format, ...) {
     if (control_fd < 0)
         return;

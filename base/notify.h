@@ -43,6 +43,8 @@ HOLD_MUST int hold_notify_send(int fd, const char *text, const int *fds, size_t 
 
 /* For a child: the control pair from HOLDFAST_CONTROL_FD, or -1 when it was started by hand. Sets close-on-exec. */
 int hold_control_take(void);
+/* How often this process must say WATCHDOG=1 (WATCHDOG_USEC, when WATCHDOG_PID is absent or ours); false: it need not. */
+bool hold_watchdog_usec(uint64_t *ret);
 /* Says a line to process 1 if there is one; errors are dropped on purpose (a child does not fail because nobody listens). */
 HOLD_PRINTF(2, 3) void hold_control_say(int control_fd, const char *format, ...);
 

@@ -354,7 +354,6 @@ int hold_engine_main(int argc, char **argv) {
     struct hold_rt_store store = { 0 };
     struct hold_err err = { 0 };
     struct life life = { .config = &config, .err = &err, .control_fd = -1, .early_fds = { -1, -1 }, .began_ms = now_ms() };
-    const char *watchdog = getenv("WATCHDOG_USEC");
     uint64_t usec;
     const struct sigaction action = { .sa_handler = on_stop };
     sigset_t none;
@@ -363,10 +362,10 @@ int hold_engine_main(int argc, char **argv) {
     stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (stop_fd < 0 || sigaction(SIGTERM, &action, NULL) < 0 || sigaction(SIGINT, &action, NULL) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0)
         return HOLD_EXIT_INTERNAL;
-    (void) signal(SIGPIPE, SIG_IGN);
+    (void) sigaction(SIGPIPE, &(struct sigaction) { .sa_handler = SIG_IGN }, NULL);
     hold_log_open("engine", isatty(STDERR_FILENO) == 1);
     life.control_fd = hold_control_take();
-    if (watchdog && hold_parse_u64(watchdog, 1000, UINT64_C(1) << 40, &usec, NULL) == 0)
+    if (hold_watchdog_usec(&usec) && usec >= 1000)
         life.watchdog_ms = usec / 1000;
     blame(&life, "config", HOLD_EXIT_CONFIG);
     bool is_loaded = hold_rt_config_load(argc, argv, (const char *const *) environ, &config, &store, &err) == 0;

@@ -223,7 +223,6 @@ int hold_front_main(int argc, char **argv) {
     struct hold_rt_store store = { 0 };
     struct hold_err err = { 0 };
     struct life life = { .control_fd = -1, .signal_fd = -1 };
-    const char *watchdog = getenv("WATCHDOG_USEC");
     uint64_t usec;
     sigset_t signals;
 
@@ -232,10 +231,10 @@ int hold_front_main(int argc, char **argv) {
     sigaddset(&signals, SIGINT);
     if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0 || (life.signal_fd = signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC)) < 0)
         return HOLD_EXIT_INTERNAL;
-    (void) signal(SIGPIPE, SIG_IGN);
+    (void) sigaction(SIGPIPE, &(struct sigaction) { .sa_handler = SIG_IGN }, NULL);
     hold_log_open("front", isatty(STDERR_FILENO) == 1);
     life.control_fd = hold_control_take();
-    if (watchdog && hold_parse_u64(watchdog, 1000, UINT64_C(1) << 40, &usec, NULL) == 0)
+    if (hold_watchdog_usec(&usec) && usec >= 1000)
         life.watchdog_ms = usec / 1000;
     if (hold_rt_config_load(argc, argv, (const char *const *) environ, &config, &store, &err) < 0) {
         hold_log_err(&err);

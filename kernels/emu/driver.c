@@ -9,6 +9,7 @@
 #include "kernels/emu/fibre.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -100,8 +101,7 @@ CALL(cuDeviceGet, CUdevice *ret_device, int ordinal) {
 
 CALL(cuDeviceGetName, char *name, int bytes, CUdevice which) {
     (void) which;
-    strncpy(name, "emulated device", (size_t) bytes - 1);
-    name[bytes - 1] = '\0';
+    snprintf(name, (size_t) bytes, "emulated device");
     return CUDA_SUCCESS;
 }
 

@@ -170,7 +170,7 @@ static int prepare(const struct hold_child_request *r, int *ret_status, struct h
         prepared.envp[n] = r->envp[n];
     }
     if (r->n_listen > 0) {
-        (void) strcpy(prepared.listen_pid, "LISTEN_PID=");
+        memcpy(prepared.listen_pid, "LISTEN_PID=", sizeof "LISTEN_PID=");
         prepared.envp[n++] = prepared.listen_pid;
     }
     prepared.envp[n] = NULL;

@@ -443,7 +443,7 @@ int hold_core_init(struct hold_core *core, const struct hold_config *config, con
     core->loop = (struct hold_loop) { .epoll_fd = -1, .signal_fd = -1 };
     core->job.child = hold_child_none();
     core->started_ms = core->since_ms = core->phase_since_ms = hold_loop_now_ms();
-    core->started_wall_s = (uint64_t) time(NULL);
+    core->started_wall_s = hold_loop_wall_s();
     core->random = seed();
     clear_foreign_deadlines(core->deadline_ms, HOLD_CONTAINER_DL_COUNT, 0);
     *ret_status = HOLD_EXIT_INTERNAL;

@@ -54,6 +54,12 @@ void hold_loop_drop(struct hold_loop *loop, int fd) {
         (void) epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
+uint64_t hold_loop_wall_s(void) {
+    struct timespec now;
+    (void) clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t) now.tv_sec;
+}
+
 uint64_t hold_loop_now_ms(void) {
     struct timespec t;
     (void) clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */

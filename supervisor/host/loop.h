@@ -65,5 +65,7 @@ HOLD_MUST int hold_loop_wait(struct hold_loop *loop, uint64_t deadline_ms, struc
 int hold_loop_signal(struct hold_loop *loop, pid_t *ret_sender);
 /* The monotonic clock, for the two places outside the loop: before the first wait, and in main. */
 uint64_t hold_loop_now_ms(void);
+/* Seconds of the wall clock, for what people read; no deadline is made of it. */
+uint64_t hold_loop_wall_s(void);
 
 #endif
