@@ -205,6 +205,8 @@ void hold_died_job(struct hold_core *core, int wait_status, uint64_t now_ms) {
         word = HOLD_JOB_RETRY;
         (void) snprintf(job->diagnosis.text, sizeof(job->diagnosis.text), "verify ended well, but handed no plan up");
     }
+    if (job->kind == HOLD_JOB_VERIFY && word != HOLD_JOB_OK && c->deep_verify)
+        job->is_deep = true; /* so that fetch looks as deep as the verify that found it */
     if (word == HOLD_JOB_HEAL || (word == HOLD_JOB_RETRY && job->kind == HOLD_JOB_VERIFY))
         word = job->heals++ < c->heal_budget ? HOLD_JOB_RETRY : HOLD_JOB_FATAL;
     else if (word == HOLD_JOB_RETRY && c->restart_budget && job->attempt > c->restart_budget)

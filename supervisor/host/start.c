@@ -391,6 +391,8 @@ static void job_words(struct hold_core *core, enum hold_job_kind kind) {
         option_ms("--fetch-backoff-max", c->fetch_backoff_max_ms);
         option_ms("--fetch-stall", c->fetch_stall_ms);
         option_ms("--fetch-deadline", c->fetch_deadline_ms);
+        if (core->job.is_deep) /* what a deep verify found bad may still have a marker that fits */
+            word("--deep");
         return;
     case HOLD_JOB_VERIFY:
         word("verify");
