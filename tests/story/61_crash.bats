@@ -110,7 +110,7 @@ stream_ended_by_the_restart() {
     python3 "$TOP/tests/helpers/spoil_row.py" "$BATS_TEST_TMPDIR/model" Q
     MODEL=$BATS_TEST_TMPDIR/model serve_start --served-name autoglm-phone-9b
     answers
-    run $ASK "$API" post /v1/chat/completions '{"model":"autoglm-phone-9b","messages":[{"role":"user","content":"QQQQ"}]}'
+    run $ASK "$API" post /v1/chat/completions '{"model":"autoglm-phone-9b","messages":[{"role":"user","content":"Q"}]}'
     [[ $output == '500 None {"error":{"message":"'*'"type":"InternalServerError"'* ]]
     [ "$(curl -s -o /dev/null -w '%{http_code}' "$API/health")" = 503 ]
     run $ASK "$API" post /v1/chat/completions '{"model":"autoglm-phone-9b","messages":[{"role":"user","content":"Hi"}]}'
