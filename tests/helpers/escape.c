@@ -1,6 +1,6 @@
 /* escape.c - tries to get out of the sandbox it was started in, one attempt a line, and says what had to happen. Test part only.
  *
- * Run by inbox, which tells it by HOLDFAST_TEST_* what there is to attack. Lines: "ok N - must be refused: NAME (errno)",
+ * Run by inbox or by process 1; HOLDFAST_TEST_* say what there is to attack. Lines: "ok N - must be refused: NAME (errno)",
  * "not ok N - GOT THROUGH: NAME", "ok N - must work: NAME", "ok N # SKIP NAME". Exit status 0 when every line is ok.
  * A row says for which profiles the attempt must be refused (NO) and for which it must work (YES); for the others it is
  * not tried. errno 0 from an attempt means that it did what it set out to do. */
@@ -55,7 +55,13 @@ static const char *test_value(const char *name) {
     return v ? v : "";
 }
 static int test_number(const char *name) { return (int) strtol(test_value(name), NULL, 10); }
-static pid_t supervisor(void) { return test_number("HOLDFAST_TEST_SUPERVISOR"); }
+/* The inherited listening socket: inbox says which, process 1 hands it over as systemd does. */
+static int listener(void) {
+    if (getenv("HOLDFAST_TEST_LISTENER"))
+        return test_number("HOLDFAST_TEST_LISTENER");
+    return getenv("LISTEN_FDS") ? 3 : -1;
+}
+static pid_t supervisor(void) { return getenv("HOLDFAST_TEST_SUPERVISOR") ? test_number("HOLDFAST_TEST_SUPERVISOR") : getppid(); }
 static pid_t victim(void) { return test_number("HOLDFAST_TEST_VICTIM"); }
 
 static const char *in_arena(const char *path) {
@@ -397,8 +403,8 @@ static int connect_abstract(void) {
     return e;
 }
 static int recycle_listener(void) {
-    int fd = dup(test_number("HOLDFAST_TEST_LISTENER"));
-    if (!getenv("HOLDFAST_TEST_LISTENER") || fd < 0)
+    int fd = listener() < 0 ? -1 : dup(listener());
+    if (fd < 0)
         return NOT_HERE;
     shutdown(fd, SHUT_RDWR);
     int e = connect_to(fd, test_number("HOLDFAST_TEST_PORT"));
@@ -407,7 +413,7 @@ static int recycle_listener(void) {
 }
 static int attach_program(void) {
     uint64_t program[2] = {0};
-    int fd = test_number("HOLDFAST_CONTROL_FD");
+    int fd = getenv("HOLDFAST_CONTROL_FD") ? test_number("HOLDFAST_CONTROL_FD") : listener();
     return done(setsockopt(fd, SOL_SOCKET, 26, program, sizeof(program)));
 }
 static int type_into_terminal(void) {
@@ -416,8 +422,7 @@ static int type_into_terminal(void) {
 }
 static int stray_descriptor(void) { /* what inbox had open and did not name */
     for (int fd = 3; fd < 100; fd++)
-        if (fd != test_number("HOLDFAST_CONTROL_FD") && (!getenv("HOLDFAST_TEST_LISTENER") || fd != test_number("HOLDFAST_TEST_LISTENER")) &&
-            fcntl(fd, F_GETFD) >= 0)
+        if (fd != test_number("HOLDFAST_CONTROL_FD") && fd != listener() && fcntl(fd, F_GETFD) >= 0)
             return 0;
     return EBADF;
 }
@@ -457,6 +462,8 @@ static int thread_names_work(void) {
     return (int) (intptr_t) e;
 }
 static int control_pair_works(void) {
+    if (!getenv("HOLDFAST_CONTROL_FD"))
+        return NOT_HERE;
     int fd = test_number("HOLDFAST_CONTROL_FD");
     return send(fd, "READY=1", 7, MSG_NOSIGNAL) == 7 ? 0 : errno;
 }
@@ -481,7 +488,9 @@ static int random_works(void) { return opened(open("/dev/urandom", O_RDONLY)); }
 static int memory_facts_work(void) { return opened(open("/proc/meminfo", O_RDONLY)); }
 static int topology_works(void) { return opened(open("/sys/devices/system/cpu/online", O_RDONLY)); }
 static int listener_accepts(void) {
-    int fd = test_number("HOLDFAST_TEST_LISTENER");
+    int fd = listener();
+    if (fd < 0)
+        return NOT_HERE;
     if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
         return errno;
     int got = accept4(fd, NULL, NULL, SOCK_CLOEXEC);

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2030,SC2031,SC2154 # bats runs each test in a shell of its own, and sets stderr
 # A sandboxed child tries to get out: about 120 attempts (read a token, the supervisor's environment and memory, open a
 # socket outwards, exec, ptrace, write the weights, ...) under each profile, as root, as root that becomes another user, and
 # as a user without a single capability. Everything that must work is tried as well. What is missing is reported, and
@@ -11,7 +12,7 @@ setup_file() {
     # Where any user may read and run them.
     export BIN=$BATS_FILE_TMPDIR/bin
     mkdir -p "$BIN"
-    cp build/release/tests/inbox build/release/tests/escape "$BIN/"
+    cp build/release/tests/inbox build/release/tests/escape build/release/bin/holdfast "$BIN/"
     local d=$BIN
     while [ "$d" != / ] && [ -O "$d" ]; do chmod a+rx "$d"; d=$(dirname "$d"); done
     export USER_ID=65532
@@ -21,20 +22,14 @@ setup() {
     ARENA=$BATS_TEST_TMPDIR/arena
     mkdir "$ARENA"
     chmod 777 "$ARENA"
+    # A user with no capability at all, as in a pod under the restricted standard.
+    BARE=(setpriv --no-new-privs)
+    [ "$(id -u)" -ne 0 ] || BARE+=(--reuid "$USER_ID" --regid "$USER_ID" --clear-groups --bounding-set=-all --inh-caps=-all)
     local d=$BATS_TEST_TMPDIR
     while [ "$d" != / ] && [ -O "$d" ]; do chmod a+x "$d"; d=$(dirname "$d"); done
 }
 
 need_root() { [ "$(id -u)" -eq 0 ] || skip "needs root to become another user"; }
-
-# bare COMMAND...: as a user with no capability at all, as in a pod under the restricted standard.
-bare() {
-    if [ "$(id -u)" -eq 0 ]; then
-        setpriv --reuid "$USER_ID" --regid "$USER_ID" --clear-groups --bounding-set=-all --inh-caps=-all --no-new-privs "$@"
-    else
-        setpriv --no-new-privs "$@"
-    fi
-}
 
 # inbox OPTION... PROFILE: the escape attempts under it.
 escape() {
@@ -53,7 +48,7 @@ is_tight() {
 profiles="front engine-cpu engine-cuda job-preflight job-fetch job-verify foreign"
 
 @test "a user without any capability: nothing gets out under any profile, and what must work works" {
-    AS=(bare)
+    AS=("${BARE[@]}")
     for p in $profiles; do
         run escape "$p"
         is_tight || { echo "profile $p, status $status"; return 1; }
@@ -80,7 +75,7 @@ profiles="front engine-cpu engine-cuda job-preflight job-fetch job-verify foreig
 }
 
 @test "every layer counts: left out, something gets through" {
-    AS=(bare)
+    AS=("${BARE[@]}")
     run escape --without landlock engine-cpu
     [ "$(echo "$output" | grep -c 'GOT THROUGH')" -ge 10 ]
     run escape --without seccomp engine-cpu
@@ -92,7 +87,7 @@ profiles="front engine-cpu engine-cuda job-preflight job-fetch job-verify foreig
 }
 
 @test "on kernels with an older Landlock our own servers are as tight, but the start says what is absent" {
-    AS=(bare)
+    AS=("${BARE[@]}")
     for abi in 1 3 4 5; do
         run escape --abi "$abi" --report engine-cpu
         is_tight || { echo "ABI $abi, status $status"; return 1; }
@@ -102,7 +97,7 @@ profiles="front engine-cpu engine-cuda job-preflight job-fetch job-verify foreig
 }
 
 @test "the report agrees with what the kernel shows" {
-    AS=(bare)
+    AS=("${BARE[@]}")
     run escape --report front
     [ "$status" -eq 0 ]
     for layer in identity capabilities no-new-privs seccomp exec-once; do
@@ -111,13 +106,13 @@ profiles="front engine-cpu engine-cuda job-preflight job-fetch job-verify foreig
 }
 
 @test "strict starts where every layer is there" {
-    AS=(bare)
+    AS=("${BARE[@]}")
     run escape --level strict engine-cpu
     is_tight
 }
 
 @test "strict refuses to start with status 100 and names what is missing" {
-    AS=(bare)
+    AS=("${BARE[@]}")
     run -100 escape --level strict --abi 0 engine-cpu
     [[ "$output" == *"strict, and missing are: landlock-files (the kernel has no Landlock"* ]]
     run -100 escape --level strict --abi 2 engine-cpu
@@ -129,16 +124,16 @@ profiles="front engine-cpu engine-cuda job-preflight job-fetch job-verify foreig
 }
 
 @test "a granted path that does not exist stops the start with its name" {
-    AS=(bare)
+    AS=("${BARE[@]}")
     run -100 escape --grant R:/no/such/folder engine-cpu
     [[ "$output" == *"'/no/such/folder'"* ]]
 }
 
 @test "a server that runs several programs works under foreign, and only granted ones run" {
-    AS=(bare)
+    AS=("${BARE[@]}")
     arena=$BATS_TEST_TMPDIR/arena
     # shellcheck disable=SC2016 # for the inner shell
-    run bare "$BIN/inbox" foreign "$arena" -- /bin/sh -c 'ls / > /dev/null 2>&1 && exit 1; set -e
+    run "${BARE[@]}" "$BIN/inbox" foreign "$arena" -- /bin/sh -c 'ls / > /dev/null 2>&1 && exit 1; set -e
         echo "$(cat "$HOLDFAST_TEST_ARENA/model/model.safetensors")"; (exit 0) & wait
         ! "$HOLDFAST_TEST_ARENA/outside/program" 2> /dev/null; ! cat "$HOLDFAST_TEST_ARENA/outside/token" 2> /dev/null
         ! echo x > "$HOLDFAST_TEST_ARENA/model/model.safetensors"; [ -z "$HF_TOKEN" ]; echo done'
@@ -158,4 +153,58 @@ profiles="front engine-cpu engine-cuda job-preflight job-fetch job-verify foreig
     echo 2 > /proc/sys/vm/drop_caches
     : > "$arena/scratch/go"
     wait "$(cat "$BATS_TEST_TMPDIR/pid")"
+}
+
+# served OPTION... PROFILE: the attempts again, started by holdfast itself, with a listening socket handed over and a port,
+# a file, a program and another process of the same user to attack.
+served() {
+    local profile=${*: -1} arena=$BATS_TEST_TMPDIR/served status=0
+    set -- "${@:1:$#-1}"
+    rm -rf "$arena"
+    mkdir -p "$arena"/{model,outside,scratch,state}
+    echo "the weights" > "$arena/model/model.safetensors"
+    echo token > "$arena/outside/token"
+    printf '#!/bin/sh\n' > "$arena/outside/program"
+    chmod -R 777 "$arena"
+    python3 -c 'import socket, sys, time
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); open(sys.argv[1], "w").write(str(s.getsockname()[1])); time.sleep(100)' "$arena/port" > /dev/null 2>&1 3>&- &
+    local origin=$!
+    "${VICTIM_AS[@]}" sleep 100 > /dev/null 2>&1 3>&- &
+    local victim=$!
+    for _ in $(seq 200); do [ -s "$arena/port" ] && break; read -rt 0.05 _ <> <(:) || :; done
+    HF_TOKEN=hf_secret HOLDFAST_TEST_ARENA=$arena HOLDFAST_TEST_PROFILE=$profile HOLDFAST_TEST_PORT=$(cat "$arena/port") HOLDFAST_TEST_VICTIM=$victim \
+        "${AS[@]}" "$BIN/holdfast" --profile "$profile" --grant "r:$BIN" --model "$arena/model" --state-dir "$arena/state" --listen 127.0.0.1:0 \
+        "$@" -- "$BIN/escape" 2> "$arena/log" || status=$?
+    kill -0 "$victim" || echo "not ok - the other process was killed"
+    [ "$(cat "$arena/model/model.safetensors")" = "the weights" ] || echo "not ok - the weights changed"
+    kill "$origin" "$victim"
+    cat "$arena/log" >&2
+    return $status
+}
+
+@test "holdfast locks its server in: no socket outwards, no token, no exec, no trace, no write to the weights" {
+    AS=("${BARE[@]}") VICTIM_AS=("${BARE[@]}")
+    for p in front engine-cpu; do
+        run --separate-stderr served --sandbox strict "$p"
+        is_tight || { echo "profile $p, status $status"; echo "$stderr" | tail -3; return 1; }
+        for what in "connect to a port" "read a file outside" "run a program of the system" "trace the supervisor" "open the weights for writing" \
+            "read the supervisor's environment" "read process 1's environment" "read the service account" "see the hub's token"; do
+            echo "$output" | grep -q "^ok .* must be refused: $what (" || { echo "not tried: $what"; return 1; }
+        done
+    done
+}
+
+@test "holdfast locks a foreign server in, as root that becomes another user" {
+    need_root
+    AS=() VICTIM_AS=("${BARE[@]}")
+    run --separate-stderr served --sandbox strict --run-as "$USER_ID:$USER_ID" --grant "rw:$BATS_TEST_TMPDIR/served/scratch" --bind-port 47012 --connect-port 47013 foreign
+    is_tight || { echo "status $status"; echo "$stderr" | tail -3; return 1; }
+}
+
+@test "holdfast refuses to start what strict cannot have: status 100 and the layer's name" {
+    need_root
+    AS=() VICTIM_AS=()
+    run --separate-stderr served --sandbox strict engine-cpu
+    [ "$status" -eq 100 ]
+    [[ "$stderr" == *identity* ]]
 }
