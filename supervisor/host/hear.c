@@ -48,7 +48,7 @@ static void take_fds(struct hold_core *core, int owner, struct hold_notify *m) {
     size_t n;
     struct hold_err err = { 0 };
     if (!hold_notify_str(m, "FDNAME", name, sizeof(name)))
-        (void) strcpy(name, "stored");
+        memcpy(name, "stored", sizeof "stored");
     if (hold_notify_find(m, "FDSTOREREMOVE", &value, &n))
         hold_store_drop(&core->store, owner, name);
     bool may_store = hold_notify_find(m, "FDSTORE", &value, &n) && m->n_fds == 1;

@@ -291,7 +291,7 @@ static int plan_for(struct hold_core *core, enum hold_profile profile, const str
         if (program[0] != '/' && folder[0]) { /* relative to where process 1 was started, which it has left */
             if ((size_t) snprintf(absolute, sizeof(absolute), "%s/%s", folder, program) >= sizeof(absolute))
                 return hold_fail(err, HOLD_E_LIMIT, 0, "the path of '%s' is too long", program);
-            (void) strcpy(program, absolute);
+            memcpy(program, absolute, strlen(absolute) + 1);
         }
         if (!realpath(program, absolute))
             return hold_fail(err, HOLD_E_MISSING, errno, "resolve '%s'", program);

@@ -9,8 +9,8 @@ setup_file() {
     done
     log=$BATS_FILE_TMPDIR/build.log
     if ! { bash tests/container/in.sh bash tests/container/base.sh localhost/holdfast-base:12 &&
-           bash tests/container/in.sh buildah bud --network host -q -f docker/Dockerfile --build-arg BASE=localhost/holdfast-base:12 --target runtime-cpu -t holdfast-runtime:test . &&
-           bash tests/container/in.sh buildah bud --network host -q -f docker/Dockerfile --build-arg BASE=localhost/holdfast-base:12 --target holdfast -t holdfast:test .; } > "$log" 2>&1; then
+           bash tests/container/in.sh buildah bud --layers --network host -q -f docker/Dockerfile --build-arg BASE=localhost/holdfast-base:12 --target runtime-cpu -t holdfast-runtime:test . &&
+           bash tests/container/in.sh buildah bud --layers --network host -q -f docker/Dockerfile --build-arg BASE=localhost/holdfast-base:12 --target holdfast -t holdfast:test .; } > "$log" 2>&1; then
         tail -20 "$log" >&3
         return 1
     fi
