@@ -95,6 +95,7 @@ static void begin_life(struct hold_member *m, uint64_t now_ms) {
     m->exec_status = 0;
     m->exec_text[0] = m->told[0] = m->said[0] = m->matched_line[0] = m->wrapper_line[0] = '\0';
     m->matched = HOLD_CAUSE_NONE;
+    m->signature = NULL;
     m->inflight = 0;
     m->memory_peak = 0;
 }

@@ -49,6 +49,10 @@ static void enter_member(struct hold_core *core, struct hold_member *m, enum hol
     if (next == HOLD_MEMBER_READY) {
         m->ready_since_ms = now_ms;
         m->ready_ms = m->ready_ms ? m->ready_ms : now_ms;
+        if (m->config->is_ours || m->config->health.ready) { /* whatever was printed on the way, it did not keep it from serving */
+            m->matched = HOLD_CAUSE_NONE;
+            m->signature = NULL;
+        }
     }
     hold_log(HOLD_LV_DEBUG, HOLD_EV_PHASE, HOLD_LS("member", m->config->name), HOLD_LS("from", hold_member_state_name(m->state)),
              HOLD_LS("to", hold_member_state_name(next)));
@@ -370,6 +374,7 @@ static void on_line(void *context, int who, int stream, const char *line, size_t
     case HOLD_LINE_CAUSE:
         if (m->matched == HOLD_CAUSE_NONE) {
             m->matched = match.cause;
+            m->signature = match.id;
             (void) snprintf(m->matched_line, sizeof(m->matched_line), "%.*s", (int) HOLD_MIN(n, sizeof(m->matched_line) - 1), line);
         }
         return;

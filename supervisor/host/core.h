@@ -65,6 +65,7 @@ struct hold_member {
     char said[HOLD_VIEW_TEXT];     /* last STATUS */
     uint64_t inflight, oom_before, memory_peak;
     enum hold_cause matched;
+    const char *signature;         /* id of the line that named it, static; NULL: none */
     char matched_line[HOLD_VIEW_TEXT], wrapper_line[HOLD_VIEW_TEXT];
     struct hold_progress progress;
     struct hold_asking ask[HOLD_ASK_COUNT];

@@ -206,6 +206,8 @@ static void mark_gap(struct hold_output *h, int which, struct hold_output_stream
 
 /* Room that a mark needs, so that there is always some for it. */
 #define MARK_ROOM 128
+/* Only the rest of a line that was begun may use this: lines are dropped whole unless they are longer. */
+#define LINE_ROOM 16384
 
 static void lose(struct hold_output *h, struct hold_output_stream *t, const char *bytes, size_t n) {
     const bool ends = n > 0 && bytes[n - 1] == '\n';
@@ -220,8 +222,9 @@ static void lose(struct hold_output *h, struct hold_output_stream *t, const char
 
 /* One piece of at most one line, with its end when it has one. */
 static void copy_piece(struct hold_output *h, int which, struct hold_output_stream *t, const char *bytes, size_t n) {
-    if (t->is_dropping || outlet_room(&h->outlet[which]) < n + MARK_ROOM) {
+    if (t->is_dropping || outlet_room(&h->outlet[which]) < n + MARK_ROOM + (t->in_line ? 0 : LINE_ROOM)) {
         lose(h, t, bytes, n);
+        t->in_line = false;
         return;
     }
     if (t->gap_bytes > 0) {
@@ -232,12 +235,14 @@ static void copy_piece(struct hold_output *h, int which, struct hold_output_stre
         mark_gap(h, which, t);
     }
     outlet_take(h, which, bytes, n);
+    t->in_line = bytes[n - 1] != '\n';
 }
 
 static void copy(struct hold_output *h, int which, struct hold_output_stream *t, const char *bytes, size_t n) {
     /* Nothing is jammed: one write for everything. */
-    if (!t->is_dropping && t->gap_bytes == 0 && outlet_room(&h->outlet[which]) >= n + MARK_ROOM) {
+    if (!t->is_dropping && t->gap_bytes == 0 && outlet_room(&h->outlet[which]) >= n + MARK_ROOM + LINE_ROOM) {
         outlet_take(h, which, bytes, n);
+        t->in_line = bytes[n - 1] != '\n';
         return;
     }
     while (n > 0) {
@@ -273,7 +278,7 @@ static bool stream_read(struct hold_output *h, struct hold_output_source *s, int
     static char bytes[READ_BYTES];
     struct hold_output_stream *t = &s->stream[stream];
     for (size_t seen = 0; seen < max;) {
-        if (h->block && outlet_room(&h->outlet[stream]) < READ_BYTES + MARK_ROOM) {
+        if (h->block && outlet_room(&h->outlet[stream]) < READ_BYTES + MARK_ROOM + LINE_ROOM) {
             stream_pause(h, s, stream, true);
             return true;
         }

@@ -44,6 +44,7 @@ struct hold_output_stream {
     int fd;              /* read end, or -1 */
     bool is_paused;      /* --output block: not watched until the outlet has room */
     bool is_dropping;    /* until the end of the line that did not fit */
+    bool in_line;        /* the outlet has the beginning of the current line */
     uint64_t gap_lines, gap_bytes; /* dropped since the last mark */
     struct hold_buf line;
     bool line_is_cut;

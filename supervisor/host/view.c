@@ -16,7 +16,7 @@
 static void view_asking(const struct hold_member *m, struct hold_view_member *v) {
     const struct hold_asking *a = &m->ask[HOLD_ASK_READY];
     v->has_probe = m->config->health.ready != NULL;
-    v->probe_ok = a->probe.verdict == HOLD_VERDICT_UP;
+    v->probe_ok = a->probe.verdict == HOLD_VERDICT_UP || (a->probe.verdict == HOLD_VERDICT_UNKNOWN && m->state == HOLD_MEMBER_READY);
     COPY(v->probe_text, a->io.why);
     for (size_t i = 0; i < HOLD_ASK_COUNT; i++) {
         v->probes_ok += m->ask[i].probe.n_passed;
@@ -32,7 +32,7 @@ static void view_member(const struct hold_core *core, const struct hold_member *
         .started_ms = m->started_ms, .ready_ms = m->ready_ms, .rung = m->rung, .rung_name = rung && rung->name ? rung->name : "",
         .retry_at_ms = m->deadline_ms[HOLD_MEMBER_DL_BACKOFF] == HOLD_NEVER ? 0 : m->deadline_ms[HOLD_MEMBER_DL_BACKOFF], .delay_ms = m->delay_ms,
         .has_exited = m->has_exited, .exited_ms = m->exited_ms, .progress_done = m->progress.done, .progress_total = m->progress.total,
-        .progress_unit = m->progress.moved_by == HOLD_MOVED_TOLD ? "bytes" : "", .progress_ms = m->progress.moved_ms, .inflight = m->inflight,
+        .progress_unit = m->progress.best_done > 0 ? "bytes" : m->progress.total == 100 ? "%" : "", .progress_ms = m->progress.moved_ms, .inflight = m->inflight,
     };
     v->exit_code = WIFEXITED(m->wait_status) ? WEXITSTATUS(m->wait_status) : -1;
     v->exit_signal = WIFSIGNALED(m->wait_status) ? WTERMSIG(m->wait_status) : 0;
@@ -119,6 +119,7 @@ void hold_act_report(struct hold_core *core) {
             continue;
         who = (int) i;
         r.attempt = m->attempt;
+        r.signature = m->diagnosis.cause == m->matched ? m->signature : NULL;
         if (!core->ending.is_fixed) {
             r.member = m->config->name;
             r.cause = hold_cause_info(m->diagnosis.cause)->name;

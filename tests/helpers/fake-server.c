@@ -441,8 +441,10 @@ static uint64_t on_time(uint64_t at) {
 #define WAKE(t) ((t) < next ? next = (t) : next)
     if (at >= f.exit_after)
         end();
-    if (at >= stop_at)
+    if (at >= stop_at) {
+        fflush(stdout);
         _exit(f.term_code);
+    }
     WAKE(f.exit_after);
     WAKE(stop_at);
     if (f.listen_fd < 0 && (f.port >= 0 || f.from_fd)) {
