@@ -100,6 +100,9 @@ static void signals_name_what_they_mean(void **unused) {
     assert_int_equal(SIGNALED(SIGBUS).cause, HOLD_CAUSE_BUS_ERROR);
     assert_int_equal(SIGNALED(SIGSYS).cause, HOLD_CAUSE_SANDBOX_DENIED);
     assert_int_equal(SIGNALED(SIGKILL).cause, HOLD_CAUSE_KILLED_OUTSIDE);
+    assert_int_equal(SIGNALED(SIGABRT).cause, HOLD_CAUSE_CRASHED);
+    assert_int_equal(SIGNALED(SIGFPE).cause, HOLD_CAUSE_CRASHED);
+    assert_int_equal(SIGNALED(SIGTRAP).cause, HOLD_CAUSE_CRASHED);
     assert_int_equal(EXITED(132).cause, HOLD_CAUSE_CPU_ARCH);
     assert_int_equal(SIGNALED(40).cause, HOLD_CAUSE_SIGNALLED);
 }
