@@ -61,6 +61,12 @@ void hold_bar_end(struct hold_bar *bar, uint64_t done, uint64_t now_ms) {
         draw(bar, done, now_ms, "\n");
 }
 
+void hold_bar_clear(void) {
+    if (isatty(STDERR_FILENO))
+        fputs("\r\033[K", stderr);
+    fflush(stderr);
+}
+
 /* Characters, counting each code point as one column. */
 static size_t columns(const char *text, size_t n) {
     size_t count = 0;

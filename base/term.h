@@ -22,6 +22,9 @@ void hold_bar_step(struct hold_bar *bar, uint64_t done, uint64_t now_ms);
 /* Last state and a newline. */
 void hold_bar_end(struct hold_bar *bar, uint64_t done, uint64_t now_ms);
 
+/* Erases the bar's line on a terminal (standard error), so that a log line stands alone; the next step draws it again. */
+void hold_bar_clear(void);
+
 /* A table whose columns are as wide as their widest cell (in characters, not bytes); the last column wraps at the width
  * of the terminal. cells: n_rows * n_cols strings, row 0 is the head. */
 void hold_table(const char *const *cells, size_t n_rows, size_t n_cols, size_t width, struct hold_buf *out);

@@ -62,8 +62,10 @@ static int bring_file(struct crew *crew, struct hold_fetcher *fetcher, struct ho
     struct hold_fetch_result result = { 0 };
     uint64_t begun = hold_job_now_ms();
     if (!is_here) {
-        if (have == HOLD_HAVE_DAMAGED || have == HOLD_HAVE_WRONG_SIZE)
+        if (have == HOLD_HAVE_DAMAGED || have == HOLD_HAVE_WRONG_SIZE) {
+            hold_bar_clear();
             hold_log(HOLD_LV_WARN, HOLD_EV_VERIFY_FILE, HOLD_LS("file", file->path), HOLD_LS("text", why.text), HOLD_LS("action", "fetched again"));
+        }
         char url[HOLD_URL_BYTES];
         if (!crew->one_url && !hold_source_url(crew->source, file->path, url, sizeof url))
             return hold_verdict_fail(v, HOLD_EXIT_MANIFEST, HOLD_E_LIMIT, 0, "'%.160s': its address is longer than %d bytes", file->path, HOLD_URL_BYTES);
@@ -83,6 +85,7 @@ static int bring_file(struct crew *crew, struct hold_fetcher *fetcher, struct ho
     crew->n_fetched += !is_here;
     crew->fetched_bytes += result.fetched_bytes;
     pthread_mutex_unlock(&crew->shared->lock);
+    hold_bar_clear();
     hold_log(is_here ? HOLD_LV_DEBUG : HOLD_LV_INFO, HOLD_EV_FETCH_FILE, HOLD_LS("file", file->path), HOLD_LU("bytes", file->size),
              HOLD_LU("fetched_bytes", result.fetched_bytes), HOLD_LU("tries", result.n_tries), HOLD_LU("ms", hold_job_now_ms() - begun));
     return 0;

@@ -61,9 +61,10 @@ void hold_preflight_json(const struct hold_findings *findings, struct hold_buf *
 }
 
 void hold_preflight_table(const struct hold_findings *findings, bool all, size_t width, struct hold_buf *out) {
-    enum { COLUMNS = 5 };
-    static const char *const head[COLUMNS] = { "", "WHAT", "MEASURED", "NEEDED", "CURE" };
+    enum { COLUMNS = 4 };
+    static const char *const head[COLUMNS] = { "", "WHAT", "MEASURED", "NEEDED, CURE" };
     const char *cells[(HOLD_FINDING_MAX + 1) * COLUMNS];
+    char last[HOLD_FINDING_MAX][sizeof findings->at[0].needed + sizeof findings->at[0].cure + 2];
     size_t n = 0;
     memcpy(cells, head, sizeof head);
     for (int severity = HOLD_SEV_FAIL; severity >= (all ? HOLD_SEV_OK : HOLD_SEV_NOTE); severity--)
@@ -71,8 +72,9 @@ void hold_preflight_table(const struct hold_findings *findings, bool all, size_t
             const struct hold_finding *f = &findings->at[i];
             if ((int) f->severity != severity)
                 continue;
+            snprintf(last[n], sizeof last[n], "%s%s%s", f->needed, f->cure[0] ? ": " : "", f->cure);
+            const char *row[COLUMNS] = { hold_severity_name(f->severity), f->what, f->measured, last[n] };
             n++;
-            const char *row[COLUMNS] = { hold_severity_name(f->severity), f->what, f->measured, f->needed, f->cure };
             memcpy(&cells[n * COLUMNS], row, sizeof row);
         }
     hold_table(cells, n + 1, COLUMNS, width, out);

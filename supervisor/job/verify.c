@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/auto.h"
 #include "base/io.h"
+#include "base/json.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/map.h"
@@ -15,6 +16,7 @@
 #include "supervisor/job/digest.h"
 #include "supervisor/job/proof.h"
 #include "supervisor/job/source.h"
+#include "supervisor/policy/preflight.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -69,6 +71,7 @@ static int rank_of(int status) {
 
 static void note_bad(struct bench *bench, const struct hold_manifest_file *file, enum hold_have have, const struct hold_err *err) {
     int status = status_of(have, err);
+    hold_bar_clear();
     hold_log(HOLD_LV_ERROR, HOLD_EV_VERIFY_FILE, HOLD_LS("file", file->path), HOLD_LS("text", err->text), HOLD_LI("status", status));
     struct hold_verdict v = { .status = status, .err = *err };
     if (have == HOLD_HAVE_ABSENT)
@@ -259,6 +262,28 @@ static void log_warnings(const struct hold_buf *warnings) {
     }
 }
 
+/* Another architecture is a verdict of its own: no fetch cures it. */
+static bool is_other_model(const struct mapped *mapped) {
+    for (size_t i = 0; i < mapped->n; i++) {
+        hold_autojson *root = NULL;
+        struct hold_err ignored;
+        const char *type = NULL;
+        const struct hold_json_limits limits = { .max_bytes = 1u << 20, .max_tokens = 100000 };
+        if (strcmp(mapped->files[i].name, "config.json") == 0 && hold_json_parse(mapped->files[i].data, mapped->files[i].bytes, "config.json", limits, &root, &ignored) == 0)
+            return hold_json_str(hold_json_get(root, "model_type"), &type) && !hold_preflight_knows_model(type);
+    }
+    return false;
+}
+
+static int prove_structure(const struct mapped *mapped, const struct hold_prove_options *options, struct hold_buf *plan, struct hold_buf *warnings,
+                           struct hold_verdict *v) {
+    if (hold_model_prove(mapped->files, mapped->n, options, plan, warnings, &v->err) == 0)
+        return 0;
+    if (is_other_model(mapped))
+        return hold_verdict_is(v, HOLD_EXIT_VERIFY_MODEL);
+    return hold_verdict_is(v, v->err.code == HOLD_E_MISSING ? HOLD_EXIT_VERIFY_MISSING : HOLD_EXIT_VERIFY_FORMAT);
+}
+
 static int make_plan(struct bench *bench, const struct hold_manifest *list, struct hold_arena *arena, const uint8_t digest[32],
                      struct hold_verify_result *result, struct hold_verdict *v) {
     struct mapped mapped = { .maps = hold_arena_array(arena, list->n_files, sizeof *mapped.maps),
@@ -269,10 +294,8 @@ static int make_plan(struct bench *bench, const struct hold_manifest *list, stru
     struct hold_prove_options options = { .needs_tokenizer = true };
     memcpy(options.digest, digest, 32);
     int rc = map_files(bench, list, &mapped, v);
-    if (rc == 0 && hold_model_prove(mapped.files, mapped.n, &options, &plan, &warnings, &v->err) < 0)
-        rc = hold_verdict_is(v, v->err.code == HOLD_E_MISSING  ? HOLD_EXIT_VERIFY_MISSING
-                                : v->err.code == HOLD_E_CONFIG ? HOLD_EXIT_VERIFY_MODEL
-                                                               : HOLD_EXIT_VERIFY_FORMAT);
+    if (rc == 0)
+        rc = prove_structure(&mapped, &options, &plan, &warnings, v);
     for (size_t i = 0; i < mapped.n; i++)
         hold_map_close(&mapped.maps[i]);
     log_warnings(&warnings);

@@ -51,7 +51,7 @@ struct size_text {
     char text[24];
 };
 static struct size_text size_of(uint64_t bytes) {
-    struct size_text t;
+    struct size_text t = { "" };
     if (bytes == HOLD_FACT_NO_LIMIT)
         put(t.text, sizeof t.text, "no limit");
     else if (bytes >= GIB)
@@ -165,6 +165,10 @@ static void judge_paths(struct judge *j) {
 
 /* ---- model ---- */
 
+bool hold_preflight_knows_model(const char *model_type) {
+    return strcmp(model_type, "glm4v") == 0 || strcmp(model_type, "glm4") == 0;
+}
+
 static void judge_config(struct judge *j) {
     const struct hold_fact_model *m = &j->facts->model;
     bool has_source = j->wants->has_source;
@@ -186,7 +190,7 @@ static void judge_config(struct judge *j) {
         CURE(f, "%s", has_source ? "it will be fetched again" : "bring config.json again: it is damaged or not a model's");
         break;
     case HOLD_MODEL_CONFIG_READ: {
-        bool is_known = !j->wants->is_own_server || strcmp(text_of(m->type), "glm4v") == 0 || strcmp(text_of(m->type), "glm4") == 0;
+        bool is_known = !j->wants->is_own_server || hold_preflight_knows_model(text_of(m->type));
         f = add(j, is_known ? HOLD_SEV_OK : HOLD_SEV_FAIL, "model-config", HOLD_EXIT_PREFLIGHT);
         MEASURED(f, "model_type \"%.60s\"", text_of(m->type));
         if (!is_known)

@@ -158,6 +158,8 @@ struct hold_findings {
     size_t n_lost; /* more than fit */
 };
 
+/* Is model_type of config.json one that holdfast-runtime runs? */
+bool hold_preflight_knows_model(const char *model_type);
 /* Fills ret_findings with one finding for everything judged, sound ones too, in a fixed order. Total: never fails.
  * No number in facts is trusted to be consistent with another. */
 void hold_preflight_judge(const struct hold_facts *facts, const struct hold_wants *wants, struct hold_findings *ret_findings);

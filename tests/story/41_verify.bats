@@ -197,7 +197,7 @@ PY
     verify --write-manifest --no-plan
     [ "$status" -eq 0 ]
     verify
-    [ "$status" -eq 96 ] || [ "$status" -eq 97 ]
+    bad 97 verify-model llama
 }
 
 @test "a pinned identity, and a manifest that is wrong" {
