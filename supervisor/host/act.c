@@ -88,6 +88,10 @@ void hold_act_record(struct hold_core *core, const struct hold_member *m, bool i
 
 static void begin_life(struct hold_member *m, uint64_t now_ms) {
     m->attempt++;
+    if (m->attempt > 1) { /* two lists of causes share some names: counted under the first, so that no metric appears twice */
+        const char *name = hold_cause_info(m->diagnosis.cause)->name;
+        m->restart_causes[hold_cause_find(name, strlen(name))]++;
+    }
     m->started_ms = now_ms;
     m->ready_ms = m->ready_since_ms = m->healthy_ms = 0;
     m->killed = HOLD_KILL_NOT;

@@ -292,6 +292,20 @@ static void name_unkillable(struct hold_core *core, int owner, const char *name)
     (void) snprintf(core->ending.text, sizeof(core->ending.text), "still alive after KILL: %s", who.data ? who.data : "");
 }
 
+/* What a member's processes read and hold in all: an engine's weights are loaded by its workers, not by its main process. */
+static struct hold_progress_sample look_at_tree(struct hold_core *core, const struct hold_member *m) {
+    pid_t pids[64];
+    struct hold_progress_sample sum = { 0 };
+    size_t n = hold_tree_pids(&core->tree, m->index, pids, HOLD_COUNT_OF(pids));
+    for (size_t i = 0; i < n; i++) {
+        struct hold_proc proc;
+        hold_proc_read("", pids[i], &proc);
+        sum.read_bytes += proc.read_bytes;
+        sum.memory_bytes += proc.rss_bytes;
+    }
+    return sum;
+}
+
 static void member_deadlines(struct hold_core *core, struct hold_member *m, uint64_t now_ms) {
     for (size_t i = 0; i < HOLD_MEMBER_DL_COUNT; i++) {
         if (now_ms < m->deadline_ms[i])
@@ -313,9 +327,7 @@ static void member_deadlines(struct hold_core *core, struct hold_member *m, uint
         settle(core, now_ms); /* it may have disarmed the others */
     }
     if (m->state == HOLD_MEMBER_LOADING && now_ms >= hold_progress_sample_ms(&m->progress)) {
-        struct hold_proc proc;
-        hold_proc_read("", m->child.pid, &proc);
-        struct hold_progress_sample sample = { .read_bytes = proc.read_bytes, .memory_bytes = proc.rss_bytes };
+        struct hold_progress_sample sample = look_at_tree(core, m);
         if (hold_progress_sample(&m->progress, &sample, now_ms))
             hold_core_post_member(core, m->index, HOLD_MEMBER_EV_PROGRESS);
     }
@@ -362,6 +374,8 @@ static void on_line(void *context, int who, int stream, const char *line, size_t
         return; /* ours tell over the control pair; their log may quote anything */
     struct hold_member *m = &core->members[who];
     struct hold_line_match match = hold_lines_match(&core->lines, line, n);
+    if (match.class != HOLD_LINE_NOTHING && match.class != HOLD_LINE_MILESTONE && match.index < HOLD_VIEW_SIGNATURES)
+        core->signatures[match.index]++;
     switch (match.class) {
     case HOLD_LINE_NOTHING:
     case HOLD_LINE_NOISE:

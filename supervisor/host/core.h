@@ -71,6 +71,8 @@ struct hold_member {
     struct hold_asking ask[HOLD_ASK_COUNT];
     bool was_paired;
 
+    uint32_t restart_causes[HOLD_CAUSE_COUNT]; /* lives begun after an end of that cause */
+
     /* the last end */
     bool has_exited;
     int wait_status;
@@ -148,6 +150,7 @@ struct hold_core {
     struct hold_output output;
     bool has_output, has_status, on_terminal;
     struct hold_lines lines;
+    uint32_t signatures[HOLD_VIEW_SIGNATURES]; /* how often each was seen; index: row of signatures.def */
     struct hold_status status;
     int notify_fd;
     char notify_path[108];

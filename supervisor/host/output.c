@@ -209,27 +209,29 @@ static void mark_gap(struct hold_output *h, int which, struct hold_output_stream
 /* Only the rest of a line that was begun may use this: lines are dropped whole unless they are longer. */
 #define LINE_ROOM 16384
 
-static void lose(struct hold_output *h, struct hold_output_stream *t, const char *bytes, size_t n) {
+static void lose(struct hold_output *h, struct hold_output_source *s, struct hold_output_stream *t, const char *bytes, size_t n) {
     const bool ends = n > 0 && bytes[n - 1] == '\n';
     t->gap_bytes += n;
     h->lost_bytes += n;
     if (ends) {
         t->gap_lines++;
         h->lost_lines++;
+        s->lost_lines++;
     }
     t->is_dropping = !ends;
 }
 
 /* One piece of at most one line, with its end when it has one. */
-static void copy_piece(struct hold_output *h, int which, struct hold_output_stream *t, const char *bytes, size_t n) {
+static void copy_piece(struct hold_output *h, struct hold_output_source *s, int which, const char *bytes, size_t n) {
+    struct hold_output_stream *t = &s->stream[which];
     if (t->is_dropping || outlet_room(&h->outlet[which]) < n + MARK_ROOM + (t->in_line ? 0 : LINE_ROOM)) {
-        lose(h, t, bytes, n);
+        lose(h, s, t, bytes, n);
         t->in_line = false;
         return;
     }
     if (t->gap_bytes > 0) {
         if (outlet_room(&h->outlet[which]) < HOLD_OUTPUT_HELD_BYTES / 4) { /* not one line between two gaps: wait for real room */
-            lose(h, t, bytes, n);
+            lose(h, s, t, bytes, n);
             return;
         }
         mark_gap(h, which, t);
@@ -238,7 +240,8 @@ static void copy_piece(struct hold_output *h, int which, struct hold_output_stre
     t->in_line = bytes[n - 1] != '\n';
 }
 
-static void copy(struct hold_output *h, int which, struct hold_output_stream *t, const char *bytes, size_t n) {
+static void copy(struct hold_output *h, struct hold_output_source *s, int which, const char *bytes, size_t n) {
+    struct hold_output_stream *t = &s->stream[which];
     /* Nothing is jammed: one write for everything. */
     if (!t->is_dropping && t->gap_bytes == 0 && outlet_room(&h->outlet[which]) >= n + MARK_ROOM + LINE_ROOM) {
         outlet_take(h, which, bytes, n);
@@ -248,7 +251,7 @@ static void copy(struct hold_output *h, int which, struct hold_output_stream *t,
     while (n > 0) {
         const char *end = memchr(bytes, '\n', n);
         const size_t piece = end ? (size_t) (end - bytes) + 1 : n;
-        copy_piece(h, which, t, bytes, piece);
+        copy_piece(h, s, which, bytes, piece);
         bytes += piece;
         n -= piece;
     }
@@ -289,7 +292,7 @@ static bool stream_read(struct hold_output *h, struct hold_output_source *s, int
             return errno == EAGAIN;
         if (n == 0)
             return false;
-        copy(h, stream, t, bytes, (size_t) n);
+        copy(h, s, stream, bytes, (size_t) n);
         read_lines(h, s, stream, bytes, (size_t) n);
         seen += (size_t) n;
         if ((size_t) n < sizeof bytes) /* drained, or nearly: the next turn sees the rest */
@@ -433,6 +436,13 @@ size_t hold_output_pending(const struct hold_output *o) {
         if (!o->outlet[i].is_dead)
             n += o->outlet[i].held.n - o->outlet[i].sent;
     return n;
+}
+
+uint64_t hold_output_lost(const struct hold_output *o, int who) {
+    for (size_t i = 0; i < HOLD_OUTPUT_SOURCES; i++)
+        if (o->source[i].who == who && who >= 0)
+            return o->source[i].lost_lines;
+    return 0;
 }
 
 size_t hold_output_last(const struct hold_output *o, int who, size_t n, struct hold_buf *out) {

@@ -55,6 +55,7 @@ struct hold_output_source {
     struct hold_output_stream stream[2];
     char (*last)[HOLD_OUTPUT_LAST_BYTES + 1]; /* ring of HOLD_OUTPUT_LAST_LINES, or NULL */
     size_t last_begin, n_last;
+    uint64_t lost_lines; /* of all its lives */
 };
 
 struct hold_output {
@@ -83,6 +84,8 @@ void hold_output_on_ready(struct hold_output *o);
 void hold_output_finish(struct hold_output *o, int who);
 /* Bytes still held for our outlets (so that the end may give them a moment). */
 size_t hold_output_pending(const struct hold_output *o);
+/* Lines of `who` that were dropped, all its lives together. */
+uint64_t hold_output_lost(const struct hold_output *o, int who);
 /* The last n kept lines of `who`, oldest first, each with '\n', added to out. Returns how many. */
 size_t hold_output_last(const struct hold_output *o, int who, size_t n, struct hold_buf *out);
 

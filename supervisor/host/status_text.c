@@ -4,6 +4,7 @@
 #include "base/exit.h"
 #include "base/list.h"
 #include "supervisor/host/view.h"
+#include "supervisor/policy/lines.h"
 #include "supervisor/policy/sandbox_plan.h"
 
 #include <inttypes.h>
@@ -338,12 +339,16 @@ static void metrics_members(const struct hold_view *v, struct hold_buf *out) {
     family(out, "child_start_timestamp_seconds", "gauge", "When the present or last life began; 0 before the first.");
     EACH_MEMBER(v, m)
         sample_ms(out, "child_start_timestamp_seconds", "child", m->name, m->started_ms ? unix_ms(v, m->started_ms) : 0);
-    family(out, "child_restarts_total", "counter", "Lives begun after the first.");
-    EACH_MEMBER(v, m) {
-        hold_buf_adds(out, "holdfast_child_restarts_total{");
-        label(out, "child", m->name, true);
-        hold_buf_addf(out, "} %u\n", m->restarts);
-    }
+    family(out, "child_restarts_total", "counter", "Lives begun after the first, by the cause of the end before.");
+    EACH_MEMBER(v, m)
+        for (int c = 0; c < HOLD_CAUSE_COUNT; c++) {
+            if (m->restart_causes[c] == 0)
+                continue;
+            hold_buf_adds(out, "holdfast_child_restarts_total{");
+            label(out, "child", m->name, true);
+            label(out, "cause", hold_cause_info((enum hold_cause) c)->name, false);
+            hold_buf_addf(out, "} %u\n", m->restart_causes[c]);
+        }
     family(out, "child_backoff_seconds", "gauge", "The wait chosen before the next start; 0 when none is armed.");
     EACH_MEMBER(v, m)
         sample_ms(out, "child_backoff_seconds", "child", m->name, m->retry_at_ms != 0 ? m->delay_ms : 0);
@@ -396,6 +401,15 @@ void hold_status_metrics(const struct hold_view *v, const struct hold_status *s,
         hold_buf_adds(out, "} 1\n");
     }
     plain(out, "orphans_reaped_total", "counter", "Processes that were left to process 1.", v->orphans_reaped);
+    family(out, "signature_matches_total", "counter", "Lines of output that name a failure.");
+    for (int i = 0; i < hold_n_signatures && i < HOLD_VIEW_SIGNATURES; i++) {
+        if (v->signatures[i] == 0)
+            continue;
+        hold_buf_adds(out, "holdfast_signature_matches_total{");
+        label(out, "signature", hold_signature_id(i), true);
+        label(out, "severity", hold_line_class_name(hold_signature_class(i)), false);
+        hold_buf_addf(out, "} %u\n", v->signatures[i]);
+    }
     plain(out, "pairing_generation", "gauge", "Generation of the present pairing of front and engine; 0 before the first.", v->generation);
     plain(out, "stored_descriptors", "gauge", "Descriptors kept for the next life.", v->stored_fds);
     if (v->restarts_left != UINT64_MAX)

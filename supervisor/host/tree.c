@@ -235,6 +235,15 @@ size_t hold_tree_left(struct hold_tree *t, int owner) {
     return hold_tree_signal(t, owner, 0, false);
 }
 
+size_t hold_tree_pids(struct hold_tree *t, int owner, pid_t *ret_pids, size_t max) {
+    size_t n = 0;
+    scan(t);
+    for (size_t i = 0; i < t->n && n < max; i++)
+        if (belongs(&t->procs[i], owner) && t->procs[i].state != 'Z' && t->procs[i].state != 'X')
+            ret_pids[n++] = t->procs[i].pid;
+    return n;
+}
+
 bool hold_tree_has(const struct hold_tree *t, int owner, pid_t pid) {
     pid_t self = getpid();
     struct hold_tree_proc p;

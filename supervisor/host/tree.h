@@ -42,6 +42,8 @@ void hold_tree_release(struct hold_tree *t);
 size_t hold_tree_left(struct hold_tree *t, int owner);
 /* The same, sending sig to each that is no zombie. skip_main: the owner's main process is left out. */
 size_t hold_tree_signal(struct hold_tree *t, int owner, int sig, bool skip_main);
+/* The living processes of owner, at most max of them; returns how many were written. */
+size_t hold_tree_pids(struct hold_tree *t, int owner, pid_t *ret_pids, size_t max);
 /* Whether a living process belongs to owner: its parents are followed from pid upwards, no scan. */
 bool hold_tree_has(const struct hold_tree *t, int owner, pid_t pid);
 /* "4711 python3 (D), 4712 ray (Z)": at most eight, then how many more. */

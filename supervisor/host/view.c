@@ -43,6 +43,7 @@ static void view_member(const struct hold_core *core, const struct hold_member *
         COPY(v->action, hold_action_name(m->diagnosis.action));
         COPY(v->evidence, m->diagnosis.text);
     }
+    memcpy(v->restart_causes, m->restart_causes, sizeof(v->restart_causes));
     COPY(v->said, m->said);
     view_asking(m, v);
     for (size_t i = 0; m->plan && i < HOLD_LAYER_COUNT; i++) {
@@ -78,8 +79,8 @@ void hold_core_view(const struct hold_core *core, uint64_t now_ms, struct hold_v
         uint32_t left = hold_budget_left(&core->members[i].budget, now_ms);
         if (left != UINT32_MAX)
             v->restarts_left = HOLD_MIN(v->restarts_left, (uint64_t) left);
-        if (core->has_output) /* the hub counts all members together */
-            v->members[i].output_lost_lines = core->n_members == 1 || i == 0 ? core->output.lost_lines : 0;
+        if (core->has_output)
+            v->members[i].output_lost_lines = hold_output_lost(&core->output, (int) i);
     }
     v->phase = hold_phase_fold(core->state, states, core->n_members);
     v->is_ready = hold_phase_is_ready(core->state, states, core->n_members);
@@ -87,6 +88,7 @@ void hold_core_view(const struct hold_core *core, uint64_t now_ms, struct hold_v
     if (v->n_phases > 0)
         v->phases[v->n_phases - 1].took_ms = now_ms - v->phases[v->n_phases - 1].begun_ms;
     memcpy(v->findings, core->findings, sizeof(v->findings));
+    memcpy(v->signatures, core->signatures, sizeof(v->signatures));
     view_job(core, v);
     if (core->ending.is_fixed) {
         COPY(v->cause, hold_cause_info(core->ending.cause)->name);

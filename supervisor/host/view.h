@@ -6,6 +6,7 @@
 #define HOLD_HOST_VIEW_H
 
 #include "supervisor/policy/container.h"
+#include "supervisor/policy/cause.h"
 #include "supervisor/policy/member.h"
 
 #include <stdbool.h>
@@ -16,6 +17,7 @@
 #define HOLD_VIEW_PHASES 24
 #define HOLD_VIEW_FINDINGS 8
 #define HOLD_VIEW_TEXT 256
+#define HOLD_VIEW_SIGNATURES 128
 
 struct hold_view_member {
     const char *name; /* "engine" */
@@ -47,6 +49,7 @@ struct hold_view_member {
     char probe_text[HOLD_VIEW_TEXT]; /* last answer in words */
     uint64_t probes_ok, probes_failed; /* counters */
     uint64_t output_lost_lines;
+    uint32_t restart_causes[HOLD_CAUSE_COUNT];
     uint32_t sandbox_applied, sandbox_missing; /* bits of the sandbox plan's layers */
 };
 
@@ -86,6 +89,7 @@ struct hold_view {
     uint32_t n_findings;
     uint64_t generation; /* of the pairing, 0: never paired */
     uint64_t orphans_reaped;
+    uint32_t signatures[HOLD_VIEW_SIGNATURES]; /* hits of each row of signatures.def */
     uint64_t restarts_left; /* UINT64_MAX: no limit */
     uint64_t stored_fds;
     int exit_code;       /* fixed once EXITED, else -1 */

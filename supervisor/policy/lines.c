@@ -136,6 +136,10 @@ const char *hold_signature_id(int index) {
     return index >= 0 && index < N_SIGNATURES ? fragments[index].id : "?";
 }
 
+enum hold_line_class hold_signature_class(int index) {
+    return index >= 0 && index < N_SIGNATURES ? fragments[index].class : HOLD_LINE_NOTHING;
+}
+
 const char *hold_milestone_id(int index) {
     return index >= 0 && index < N_FRAGMENTS - N_SIGNATURES ? fragments[N_SIGNATURES + index].id : "?";
 }

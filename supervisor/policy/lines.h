@@ -45,6 +45,7 @@ struct hold_line_match hold_lines_match(const struct hold_lines *t, const char *
 
 /* The id of a signature row, or "?" ; their number. */
 const char *hold_signature_id(int index);
+enum hold_line_class hold_signature_class(int index); /* NOTHING outside the table */
 extern const int hold_n_signatures;
 const char *hold_milestone_id(int index);
 extern const int hold_n_milestones;

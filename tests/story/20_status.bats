@@ -139,6 +139,26 @@ PY
     python3 -c 'import json, sys; s = json.loads(sys.argv[1]); assert s["members"][0]["name"] == "server" and s["mode"] == "exec"' "$body"
 }
 
+@test "the page's colours have a contrast of at least 4.5, light and dark" {
+    python3 - supervisor/host/page.html <<'PY'
+import re, sys
+def light(c):
+    parts = [int(c[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+    r, g, b = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+schemes = re.findall(r":root \{(.*?)\}", open(sys.argv[1]).read(), re.S)
+assert len(schemes) == 2
+for scheme in schemes:
+    c = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", scheme))
+    for ink in "ink", "dim", "good", "warn", "bad":
+        for ground in "paper", "panel":
+            a, b = sorted((light(c[ink]), light(c[ground])), reverse=True)
+            ratio = (a + 0.05) / (b + 0.05)
+            assert ratio >= 4.5, (ink, ground, ratio)
+    assert (lambda a, b: (max(a, b) + 0.05) / (min(a, b) + 0.05) >= 3)(light(c["bar"]), light(c["panel"]))
+PY
+}
+
 @test "a taken status port is an error that names it, exit 67" {
     python3 -c 'import socket, sys, time; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("127.0.0.1", int(sys.argv[1]))); s.listen(); print("up", flush=True); time.sleep(20)' "$PORT" > "$DIR/other" 3>&- &
     other=$!

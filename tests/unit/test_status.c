@@ -282,6 +282,8 @@ static void fill(struct hold_view *v) {
                                          .has_exited = true, .exit_signal = 9, .exit_code = -1, .progress_done = 1, .progress_total = 2,
                                          .progress_unit = "bytes", .progress_ms = 99, .inflight = 7, .has_probe = true, .output_lost_lines = 5,
                                          .sandbox_applied = UINT32_MAX, .sandbox_missing = 1 };
+        m->restart_causes[HOLD_CAUSE_GPU_OOM] = 1;
+        m->restart_causes[HOLD_CAUSE_EXITED] = 1;
         strcpy(m->cause, "gpu_oom");
         strcpy(m->action, "retry");
         strcpy(m->said, evil);
@@ -290,6 +292,8 @@ static void fill(struct hold_view *v) {
     }
     for (int i = 0; i < HOLD_VIEW_FINDINGS; i++)
         strcpy(v->findings[i].text, evil);
+    for (int i = 0; i < HOLD_VIEW_SIGNATURES; i++)
+        v->signatures[i] = 1;
     strcpy(v->model, evil);
     strcpy(v->digest, "sha256:ab");
     strcpy(v->cause, "gpu_oom");
@@ -349,6 +353,10 @@ static void metrics_keep_the_rules_of_the_text_format(void **unused) {
         if (full) {
             assert_non_null(strstr(seen, "|holdfast_child_last_exit_info|"));
             assert_non_null(strstr(seen, "|holdfast_progress_bytes|"));
+            hold_autobuf whole = hold_buf_with_max(131072); /* the other one is cut into lines */
+            hold_status_metrics(&view, &server, &whole);
+            assert_non_null(strstr(whole.data, "holdfast_child_restarts_total{child=\"engine\",cause=\"gpu_oom\"} 1\n"));
+            assert_non_null(strstr(whole.data, "holdfast_signature_matches_total{signature=\"torch-oom\",severity=\"cause\"} 1\n"));
         }
     }
 }
