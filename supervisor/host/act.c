@@ -171,6 +171,10 @@ static void warm_up(struct hold_core *core, struct hold_member *m) {
 
 static void kill_tree(struct hold_core *core, struct hold_member *m) {
     char evidence[HOLD_VIEW_TEXT] = "";
+    if (m->child.pid <= 0 && hold_tree_left(&core->tree, m->index) == 0) {
+        core->tree_changed = true;
+        return; /* the first KILL did it all */
+    }
     if (m->child.pid > 0)
         hold_evidence_sentence("", m->child.pid, evidence, sizeof(evidence));
     if (m->killed == HOLD_KILL_NOT && m->child.pid > 0)
@@ -406,7 +410,7 @@ void hold_act_publish(struct hold_core *core, uint64_t now_ms) {
     if (ready && !core->is_ready)
         log_ready(core, now_ms);
     if (!ready && core->is_ready)
-        hold_log(core->stop_ms ? HOLD_LV_INFO : HOLD_LV_WARN, HOLD_EV_UNREADY, HOLD_LS("phase", phase));
+        hold_log(core->state == HOLD_CONTAINER_UP ? HOLD_LV_WARN : HOLD_LV_INFO, HOLD_EV_UNREADY, HOLD_LS("phase", phase));
     core->is_ready = ready;
     core->is_started |= ready;
     if (changed || core->report_is_due)

@@ -1,0 +1,169 @@
+#!/usr/bin/env bats
+# Process 1 as a plain init: exit codes, signals, orphans, leftovers. On the real binary, where it matters as process 1 of a
+# fresh PID namespace.
+
+bats_require_minimum_version 1.5.0
+load ../helpers/stories
+
+setup() { story_setup; }
+teardown() { story_teardown; }
+
+# as_one ARG...: holdfast as process 1 of a new PID namespace, in the background; HOLD_PID is its number outside.
+as_one() {
+    if ! unshare --pid --fork --mount-proc true 2> /dev/null; then skip "no PID namespace can be made here"; fi
+    unshare --pid --fork --mount-proc "$HOLD" "$@" > "$D/out" 2> "$LOG" 3>&- 9<&- &
+    UNSHARE_PID=$!
+    wait_for '[ -n "$(child_of $UNSHARE_PID)" ]'
+    HOLD_PID=$(child_of "$UNSHARE_PID")
+}
+finish_one() {
+    CODE=0
+    wait "$UNSHARE_PID" || CODE=$?
+    HOLD_PID=
+}
+
+@test "the child's exit code is ours: 0, 1, 37, 255" {
+    for code in 0 1 37 255; do
+        run -"$code" "$HOLD" -- sh -c "exit $code"
+    done
+}
+
+@test "a child that dies of a signal: 128 + number" {
+    for pair in TERM:143 KILL:137 SEGV:139 ABRT:134; do
+        run -"${pair#*:}" "$HOLD" -- sh -c "ulimit -c 0; kill -${pair%:*} \$\$"
+    done
+}
+
+@test "not found is 127, not executable and a folder are 126, and standard error names it" {
+    run -127 "$HOLD" -- no-such-command
+    [[ "$output" == *no-such-command* ]]
+    run -127 "$HOLD" -- /no/such/file
+    [[ "$output" == */no/such/file* ]]
+    echo text > plain
+    run -126 "$HOLD" -- ./plain
+    [[ "$output" == *./plain* ]]
+    run -126 "$HOLD" -- "$D"
+    [[ "$output" == *"$D"* ]]
+}
+
+@test "a script whose interpreter is missing is 127; one without a first line runs as shells run it" {
+    printf '#!/no/such/interpreter\n' > script
+    chmod +x script
+    run -127 "$HOLD" -- ./script
+    printf 'exit 21\n' > bare
+    chmod +x bare
+    run -21 "$HOLD" -- ./bare
+}
+
+@test "no command, an unknown option and a wrong value are told apart from a child's end, all mistakes at once" {
+    run -64 "$HOLD"
+    run -65 "$HOLD" --grace 5 --restrat never -- true
+    [[ "$output" == *grace* ]]
+    [[ "$output" == *"restart"* ]]
+    run -65 "$HOLD" --grace 5s
+    [[ "$output" == *"no command"* ]]
+}
+
+@test "signals reach the child; a rewritten one arrives as the other, a dropped one not at all" {
+    start --signal-map HUP=USR2 --signal-map USR1=none -- "$FAKE" --print-signals --ignore-term
+    wait_for '[ -n "$(servers)" ]'
+    wait_for '[ "$(blocked "$(servers)")" != 0000000000000000 ]' # it waits for them in a signal descriptor
+    for sig in USR1 HUP WINCH 40 64 CONT; do kill -"$sig" "$HOLD_PID"; done
+    wait_for 'grep -q "signal 64" out && grep -q "signal 18" out'
+    grep -q "signal 12" out
+    grep -q "signal 28" out
+    grep -q "signal 40" out
+    ! grep -qE 'signal (1|10)$' out
+    kill -KILL "$(servers)"
+    finish
+    [ "$CODE" -eq 137 ]
+}
+
+@test "TERM right after exec is not lost, 40 times" {
+    for _ in $(seq 40); do
+        start -- sleep 30
+        wait_for '[[ "$(blocked "$HOLD_PID")" == *f??? ]]' # the first statement of main was done
+        kill -TERM "$HOLD_PID"
+        finish
+        [ "$CODE" -eq 143 ] || { echo "status $CODE"; return 1; }
+    done
+}
+
+@test "an ignored and a blocked signal stay so for the child" {
+    run -0 env HOLD="$HOLD" python3 -c '
+import os, signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+os.execv(os.environ["HOLD"], ["holdfast", "--", "grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"])'
+    echo "$output"
+    [[ "$output" == *"SigBlk:"*"0000000000000200"* ]]
+    ign=$(echo "$output" | sed -n 's/^SigIgn:[[:space:]]*//p')
+    [ $((0x$ign & 2)) -eq 2 ]
+}
+
+@test "the child keeps its folder and gets no descriptor that we opened" {
+    "$HOLD" -- sh -c 'pwd; ls /proc/self/fd' > ours 2> "$LOG"
+    sh -c 'pwd; ls /proc/self/fd' > plain 2> /dev/null
+    diff plain ours
+}
+
+@test "as process 1: orphans are reaped, all of 2,000" {
+    as_one --log-level info -- sh -c 'for i in $(seq 40); do '"$FAKE"' --orphans 50 --exit-after 0; done; exit 3'
+    finish_one
+    [ "$CODE" -eq 3 ]
+    [ "$(ev end | field orphans_reaped)" -ge 2000 ]
+}
+
+@test "not process 1: orphans come to us all the same" {
+    start --log-level info -- sh -c "$FAKE --orphans 100 --exit-after 0; exit 4"
+    finish
+    [ "$CODE" -eq 4 ]
+    [ "$(ev end | field orphans_reaped)" -ge 100 ]
+}
+
+@test "when the child ends, helpers in its group and in sessions of their own get TERM and may finish" {
+    as_one -- sh -c "$FAKE --spawn-helpers 3 --helper-ms 300 --counter $D/counter --exit-after 50 --code 5"
+    finish_one
+    [ "$CODE" -eq 5 ]
+    [ "$(grep -c helper-done counter)" -eq 3 ]
+}
+
+@test "a helper that ignores TERM is killed at the bound, and the code is still the child's" {
+    start --sweep-wait 100ms --log-level info -- "$FAKE" --spawn-helpers 2 --helper-ignore-term --exit-after 30 --code 5
+    finish
+    [ "$CODE" -eq 5 ]
+    nothing_left
+}
+
+@test "a process that came into the namespace by exec is not touched" {
+    [ "$(id -u)" -eq 0 ] || skip "entering a namespace needs root"
+    as_one --sweep-wait 200ms -- "$FAKE" --spawn-helpers 1 --helper-ms 100 --exit-after 800 --code 6
+    wait_for '[ -n "$(servers)" ]'
+    (trap 'echo termed > '"$D"'/termed' TERM; exec nsenter --target "$HOLD_PID" --pid --mount sh -c 'trap "echo termed > '"$D"'/termed; exit" TERM; while :; do sleep 0.05; done') 3>&- 9<&- &
+    visitor=$!
+    finish_one
+    [ "$CODE" -eq 6 ]
+    wait "$visitor" || true # the kernel ends it with the namespace
+    [ ! -e termed ]
+}
+
+@test "an idle child and no checks: not one wake-up in two seconds" {
+    start -- sleep 30
+    wait_for 'grep -q sleep /proc/$(child_of $HOLD_PID)/comm'
+    pause; pause; pause
+    before=$(awk '/voluntary_ctxt/ { n += $2 } END { print n }' "/proc/$HOLD_PID/status")
+    read -r -t 2 -u 9 || true
+    after=$(awk '/voluntary_ctxt/ { n += $2 } END { print n }' "/proc/$HOLD_PID/status")
+    echo "before $before after $after; $(grep -E 'Private_Dirty' "/proc/$HOLD_PID/smaps_rollup")"
+    [ "$before" -eq "$after" ]
+    [ "$(awk '/^Private_Dirty/ { print $2 }' "/proc/$HOLD_PID/smaps_rollup")" -le 512 ]
+    kill "$HOLD_PID"
+    finish
+}
+
+@test "on a terminal the child has it: it reads, writes and gets the interrupt" {
+    command -v script > /dev/null || skip "no script(1)"
+    run -0 script -qec "$HOLD -- sh -c 'test -t 0 && test -t 1 && ps -o stat= -p \$\$ | grep -q + && echo mine'" /dev/null
+    echo "$output"
+    [[ "$output" == *mine* ]]
+}

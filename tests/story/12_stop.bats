@@ -1,0 +1,114 @@
+#!/usr/bin/env bats
+# Stopping: in every phase, within the grace, readiness first, and nothing left.
+
+bats_require_minimum_version 1.5.0
+load ../helpers/stories
+
+setup() { story_setup; }
+teardown() { story_teardown; }
+
+ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
+
+@test "TERM while serving: the child drains and its code is ours" {
+    start --log-level info -- "$FAKE" --drain-ms 100 --term-code 7
+    wait_for '[ "$(n_ev ready)" -eq 1 ] && [ "$(blocked "$(servers)")" != 0000000000000000 ]'
+    kill -TERM "$HOLD_PID"
+    finish
+    [ "$CODE" -eq 7 ]
+    [ "$(phases)" = "loading ready draining exited" ]
+    nothing_left
+}
+
+@test "TERM while loading" {
+    start --log-level info --health 'http://127.0.0.1:1/health' --status-listen "" -- "$FAKE"
+    wait_for '[ "$(n_ev phase \"loading\")" -ge 1 ] && [ -n "$(servers)" ] && [ "$(blocked "$(servers)")" != 0000000000000000 ]'
+    kill -TERM "$HOLD_PID"
+    finish
+    [ "$CODE" -eq 0 ]
+    [ "$(phases)" = "loading draining exited" ]
+    nothing_left
+}
+
+@test "TERM in back-off: at once, 143, and nothing is started" {
+    start --log-level info --restart always --restart-delay 60s -- "$FAKE" --exit-after 0 --code 1
+    wait_for '[ "$(n_ev restart)" -eq 1 ]'
+    begun=$(ms)
+    kill -TERM "$HOLD_PID"
+    finish
+    [ "$CODE" -eq 143 ]
+    [ $(($(ms) - begun)) -lt 1000 ]
+    [ "$(n_ev spawn)" -eq 1 ]
+}
+
+@test "TERM while helpers of a dead server are swept: no restart follows" {
+    start --log-level info --restart always --restart-delay 1ms --sweep-wait 400ms -- "$FAKE" --spawn-helpers 1 --helper-ignore-term --exit-after 0 --code 1
+    wait_for '[ "$(n_ev leftover)" -ge 1 ]'
+    kill -TERM "$HOLD_PID"
+    finish
+    [ "$(n_ev spawn)" -eq 1 ]
+    nothing_left
+}
+
+@test "a child that ignores TERM is killed when the grace is over: 137" {
+    start --log-level info --grace 400ms -- "$FAKE" --ignore-term
+    wait_for '[ -n "$(servers)" ] && [ "$(blocked "$(servers)")" != 0000000000000000 ]'
+    begun=$(ms)
+    kill -TERM "$HOLD_PID"
+    finish
+    took=$(($(ms) - begun))
+    echo "took $took ms"
+    [ "$CODE" -eq 137 ]
+    [ "$took" -ge 400 ] && [ "$took" -lt 2500 ]
+    [ "$(ev kill | field deadline)" = drain ]
+    nothing_left
+}
+
+@test "a second TERM brings the KILL at once" {
+    start --log-level info --grace 60s -- "$FAKE" --ignore-term
+    wait_for '[ -n "$(servers)" ] && [ "$(blocked "$(servers)")" != 0000000000000000 ]'
+    kill -TERM "$HOLD_PID"
+    wait_for '[ "$(n_ev stop)" -eq 1 ]'
+    kill -TERM "$HOLD_PID"
+    finish
+    [ "$CODE" -eq 137 ]
+    nothing_left
+}
+
+@test "readiness is off before the child gets TERM, and the pre-stop delay is inside the grace" {
+    start --log-level info --prestop-delay 300ms --grace 10s -- "$FAKE"
+    wait_for '[ "$(n_ev ready)" -eq 1 ] && [ "$(blocked "$(servers)")" != 0000000000000000 ]'
+    run -0 "$HOLD" probe ready
+    kill -TERM "$HOLD_PID"
+    wait_for '[ "$(n_ev stop)" -eq 1 ]'
+    run -1 "$HOLD" probe ready
+    [ "$(n_ev signal '"sent":"TERM"')" -eq 0 ]
+    run -0 "$HOLD" probe live
+    finish
+    [ "$CODE" -eq 0 ]
+    [ "$(n_ev signal '"sent":"TERM"')" -eq 1 ]
+}
+
+@test "two servers stop together; a hung one does not keep the other from draining" {
+    cat > holdfast.json << EOF
+{"servers": {"one": {"command": ["$FAKE", "--ignore-term"]}, "two": {"command": ["$FAKE", "--drain-ms", "50", "--counter", "$D/counter"]}}}
+EOF
+    start run --config holdfast.json --preflight=false --sandbox off --listen "" --status-listen "" --grace 500ms
+    wait_for '[ "$(n_ev ready)" -eq 1 ] && [ "$(servers | wc -l)" -eq 2 ]'
+    for p in $(servers); do wait_for "[ \"\$(blocked $p)\" != 0000000000000000 ]"; done
+    kill -TERM "$HOLD_PID"
+    finish
+    [ "$CODE" -eq 137 ]
+    [ "$(ev exit '"member":"two"' | field status)" = 0 ]
+    nothing_left
+}
+
+@test "one of two ends for good: the other is drained and the code is the first's" {
+    cat > holdfast.json << EOF
+{"servers": {"one": {"command": ["$FAKE", "--exit-after", "200", "--code", "9"]}, "two": {"command": ["$FAKE"]}}}
+EOF
+    start run --config holdfast.json --preflight=false --sandbox off --listen "" --status-listen "" --restart never
+    finish
+    [ "$CODE" -eq 9 ]
+    [ "$(ev exit '"member":"two"' | field status)" = 0 ]
+    nothing_left
+}

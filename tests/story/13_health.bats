@@ -1,0 +1,138 @@
+#!/usr/bin/env bats
+# Health: a start that is slow, stuck or never ready; readiness that comes and goes; liveness that restarts; sd_notify.
+
+bats_require_minimum_version 1.5.0
+load ../helpers/stories
+
+setup() { story_setup; PORT=$((20000 + RANDOM % 20000)); }
+teardown() { story_teardown; }
+
+# Probes fast enough for a test.
+quick() { echo --health-period 40ms --health-timeout 300ms --health-backoff 10ms --status-listen=; }
+
+@test "slow is not stuck: a server that refuses, then answers 503, then 200 is never restarted" {
+    # shellcheck disable=SC2046
+    start --log-level info --restart on-failure $(quick) --health "http://127.0.0.1:$PORT/health" --no-progress 30s -- \
+        "$FAKE" --listen "$PORT" --refuse-until 200 --ready-after 500
+    wait_for '[ "$(n_ev ready)" -eq 1 ]'
+    [ "$(n_ev spawn)" -eq 1 ]
+    [ "$(phases)" = "loading ready" ]
+    run -0 "$HOLD" probe startup
+    kill "$HOLD_PID"
+    finish
+    [ "$CODE" -eq 0 ]
+}
+
+@test "a server that never gets ready and makes no progress is killed at the no-progress time, the reason says so" {
+    # shellcheck disable=SC2046
+    start --log-level info --restart on-failure --restart-delay 5ms --restart-budget 2 $(quick) --health "http://127.0.0.1:$PORT/health" --no-progress 250ms -- \
+        "$FAKE" --listen "$PORT" --never-ready
+    finish
+    echo "code $CODE"; tail -n 4 "$LOG"
+    [ "$CODE" -eq 111 ]
+    [ "$(n_ev spawn)" -eq 3 ]
+    [ "$(ev kill | field why | sort -u)" = no-progress ]
+    [ "$(ev diagnosis | field cause | sort -u)" = no_progress ]
+    [ "$(n_ev ready)" -eq 0 ]
+    [ "$(head -n 1 message | field cause)" = no_progress ]
+    nothing_left
+}
+
+@test "one that makes progress is not killed at the no-progress time, only at the backstop" {
+    # shellcheck disable=SC2046
+    start --log-level info --restart never $(quick) --health notify --no-progress 300ms --start-backstop 1200ms -- \
+        "$FAKE" --never-ready --notify --progress 20
+    finish
+    tail -n 3 "$LOG"
+    [ "$CODE" -eq 112 ]
+    [ "$(ev kill | field deadline)" = start-backstop ]
+    [ "$(ev exit | field uptime_ms)" -ge 1200 ]
+}
+
+@test "readiness goes and comes: unready, not restarted" {
+    # shellcheck disable=SC2046
+    start --log-level info --restart on-failure $(quick) --health "exec:test -e $D/healthy" --health-failures 2 -- "$FAKE"
+    wait_for '[ "$(n_ev probe)" -ge 0 ] && [ -n "$(servers)" ]'
+    touch healthy
+    wait_for '[ "$(n_ev ready)" -eq 1 ]'
+    rm healthy
+    wait_for '[ "$(n_ev unready)" -eq 1 ]'
+    run -1 "$HOLD" probe ready
+    touch healthy
+    wait_for '[ "$(n_ev ready)" -eq 2 ]'
+    run -0 "$HOLD" probe ready
+    [ "$(n_ev spawn)" -eq 1 ]
+    kill "$HOLD_PID"
+    finish
+}
+
+@test "liveness: N-1 failures are nothing, N restart it; a server that comes back sick is restarted again" {
+    # shellcheck disable=SC2046
+    start --log-level info --restart on-failure --restart-delay 5ms --restart-budget 3 $(quick) --health "tcp://127.0.0.1:$PORT" --live "http://127.0.0.1:$PORT/health" \
+        --live-failures 3 -- "$FAKE" --listen "$PORT" --unhealthy-after 150
+    finish
+    echo "code $CODE"; tail -n 3 "$LOG"
+    [ "$CODE" -eq 110 ]
+    [ "$(n_ev spawn)" -eq 4 ]
+    [ "$(ev kill | field why | sort -u)" = unhealthy ]
+    [ "$(ev diagnosis | field cause | sort -u)" = unhealthy ]
+    nothing_left
+}
+
+@test "a server that accepts and never answers, drips, or sends endless headers fails at the timeout" {
+    for how in --hang-health --drip --endless; do
+        # shellcheck disable=SC2046
+        start --log-level info --restart never $(quick) --health-timeout 100ms --health "http://127.0.0.1:$PORT/health" --no-progress 600ms -- \
+            "$FAKE" --listen "$PORT" "$how"
+        finish
+        [ "$CODE" -eq 111 ] || { echo "$how: $CODE"; return 1; }
+        [ "$(n_ev ready)" -eq 0 ]
+    done
+}
+
+@test "sd_notify decides where it is asked to: READY=1, STATUS, and a stranger's word does not count" {
+    # shellcheck disable=SC2046
+    start --log-level info $(quick) --health notify --no-progress 30s -- "$FAKE" --notify --ready-after 2500 --notify-status "loading shards"
+    wait_for '[ -S state/notify ] && [ -n "$(servers)" ]'
+    NOTIFY_SOCKET=$D/state/notify python3 -c '
+import os, socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])'
+    run -0 "$HOLD" status --json
+    [[ "$output" != *'"phase":"ready"'* ]]
+    wait_for '[ "$(n_ev ready)" -eq 1 ]'
+    [ "$(ev ready | field since_start_ms)" -ge 2490 ]
+    run -0 "$HOLD" status --json
+    [[ "$output" == *"loading shards"* ]]
+    kill "$HOLD_PID"
+    finish
+    [ "$CODE" -eq 0 ]
+}
+
+@test "a warm-up must pass once before READY" {
+    # shellcheck disable=SC2046
+    start --log-level info $(quick) --health "tcp://127.0.0.1:$PORT" --warmup "http://127.0.0.1:$PORT/health" -- "$FAKE" --listen "$PORT" --ready-after 300
+    wait_for '[ "$(n_ev ready)" -eq 1 ]'
+    [ "$(phases)" = "loading warming ready" ]
+    kill "$HOLD_PID"
+    finish
+}
+
+@test "a watchdog that falls silent restarts it" {
+    # shellcheck disable=SC2046
+    start --log-level info --restart never $(quick) --watchdog 200ms -- "$FAKE"
+    finish
+    [ "$CODE" -eq 110 ]
+    [ "$(ev kill | field deadline)" = liveness ]
+}
+
+@test "the listening socket that holdfast keeps: connections queue across a restart and none is refused" {
+    start --log-level info --restart on-failure --restart-delay 100ms --listen "127.0.0.1:$PORT" -- "$FAKE" --fd --crash-on /crash --code 1
+    wait_for 'curl -sf -m 5 -o /dev/null "http://127.0.0.1:$PORT/health"'
+    curl -s -m 5 -o /dev/null "http://127.0.0.1:$PORT/crash" || true
+    run -0 curl -sf -m 10 -o /dev/null "http://127.0.0.1:$PORT/health" # asked while nothing runs
+    [ "$(n_ev spawn)" -eq 2 ]
+    kill "$HOLD_PID"
+    finish
+    [ "$CODE" -eq 0 ]
+}
