@@ -16,6 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* timeout(1) and some shells send one request twice, to the process and to its group: within this time it is still one. */
+#define HOLD_SAME_REQUEST_MS 100
+
 /* ---- events ---- */
 
 static void push(struct hold_core *core, int member, int event) {
@@ -181,7 +184,7 @@ static void on_signal(struct hold_core *core, int sig, pid_t sender, uint64_t no
         core->stop_signal = mapped;
         hold_log(HOLD_LV_INFO, HOLD_EV_STOP, HOLD_LS("signal", hold_signal_name(sig)), HOLD_LU("grace_ms", core->config->grace_ms));
         hold_core_post(core, HOLD_CONTAINER_EV_STOP);
-    } else {
+    } else if (now_ms >= core->stop_ms + HOLD_SAME_REQUEST_MS) {
         hold_core_post(core, HOLD_CONTAINER_EV_HURRY);
     }
 }

@@ -35,11 +35,9 @@ marked() {
 
 # servers: the living fake servers of this story (the fixed part of "nothing is left running").
 servers() {
-    for dir in /proc/[0-9]*; do
-        [ "$(readlink "$dir/exe" 2> /dev/null)" = "$FAKE" ] || continue
-        grep -qzF "HOLDFAST_STATE_DIR=$D/state" "$dir/environ" 2> /dev/null && echo "${dir#/proc/}"
+    find /proc -maxdepth 2 -name exe -lname "$FAKE" 2> /dev/null | while IFS=/ read -r _ _ pid _; do
+        ! grep -qzF "HOLDFAST_STATE_DIR=$D/state" "/proc/$pid/environ" 2> /dev/null || echo "$pid"
     done
-    return 0
 }
 
 nothing_left() { # a killed process may need a moment to leave /proc
