@@ -34,6 +34,9 @@ $(BUILD)/tests/escape: HELPER_LIBS := -lpthread
 # make-plan stands in for the verify job where front and engine are started by hand.
 $(BUILD)/tests/make-plan: $(UNIT_LIB)
 $(BUILD)/tests/make-plan: HELPER_LIBS := $(UNIT_LIB)
+# tok-encode stands beside another tokenizer.
+$(BUILD)/tests/tok-encode: $(UNIT_LIB)
+$(BUILD)/tests/tok-encode: HELPER_LIBS := $(UNIT_LIB)
 HELPER_LDFLAGS ?= $(if $(STATIC),-static-pie,-pie)
 
 units: $(UNIT_TEST) emu ## build and run the unit, property and kernel tests

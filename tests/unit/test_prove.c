@@ -6,10 +6,14 @@
 #include "runtime/plan/plan.h"
 #include "runtime/text/token.h"
 #include "runtime/weights/prove.h"
+#include "runtime/weights/record.h"
+#include "runtime/weights/spec.h"
 #include "tests/helpers/model_folder.h"
 #include "tests/helpers/t_model.h"
 
+#include <fcntl.h>
 #include <math.h>
+#include <sys/mman.h>
 
 static char scratch[] = "/tmp/hold-prove-XXXXXX";
 
@@ -348,6 +352,94 @@ static void token_ids_must_agree_with_the_config(void **unused) {
     folder_free(&f);
 }
 
+/* A file that is only a header: the rest is a hole that nobody reads. */
+static void sparse_put(struct model_folder *f, void **ret_map, const char *name, const char *header, size_t n_header, uint64_t data_bytes) {
+    char path[128];
+    const uint64_t length = n_header;
+    snprintf(path, sizeof path, "%s/sparse", scratch);
+    const int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    unlink(path);
+    assert_int_equal(pwrite(fd, &length, 8, 0), 8);
+    assert_int_equal(pwrite(fd, header, n_header, 8), n_header);
+    assert_int_equal(ftruncate(fd, (off_t) (8 + n_header + data_bytes)), 0);
+    *ret_map = mmap(NULL, 8 + n_header + data_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
+    assert_ptr_not_equal(*ret_map, MAP_FAILED);
+    close(fd);
+    f->files[f->n_files++] = (struct hold_model_file) { .name = name, .data = *ret_map, .bytes = 8 + n_header + data_bytes };
+}
+
+/* The published configuration with its 704 tensors in four shards: 20.6 GB of which only headers exist. */
+static void the_real_models_shapes_prove(void **unused) {
+    (void) unused;
+    static const char config[] =
+        "{\"architectures\":[\"Glm4vForConditionalGeneration\"],\"model_type\":\"glm4v\",\"attention_bias\":true,\"attention_dropout\":0.0,"
+        "\"eos_token_id\":[151329,151336,151338,151348],\"pad_token_id\":151329,\"hidden_act\":\"silu\",\"hidden_size\":4096,\"intermediate_size\":13696,"
+        "\"num_hidden_layers\":40,\"num_attention_heads\":32,\"num_key_value_heads\":2,\"max_position_embeddings\":65536,\"rms_norm_eps\":1e-05,"
+        "\"rope_parameters\":{\"mrope_section\":[8,12,12],\"partial_rotary_factor\":0.5,\"rope_theta\":10000,\"rope_type\":\"default\"},"
+        "\"tie_word_embeddings\":false,\"vocab_size\":151552,\"torch_dtype\":\"bfloat16\",\"image_start_token_id\":151339,\"image_end_token_id\":151340,"
+        "\"video_start_token_id\":151341,\"video_end_token_id\":151342,\"image_token_id\":151343,\"video_token_id\":151344,"
+        "\"vision_config\":{\"depth\":24,\"hidden_size\":1536,\"num_heads\":12,\"in_channels\":3,\"image_size\":336,\"patch_size\":14,\"temporal_patch_size\":2,"
+        "\"spatial_merge_size\":2,\"out_hidden_size\":4096,\"intermediate_size\":13696,\"attention_bias\":false,\"hidden_act\":\"silu\",\"rms_norm_eps\":1e-05}}";
+    static const char *const names[4] = { "model-00001-of-00004.safetensors", "model-00002-of-00004.safetensors", "model-00003-of-00004.safetensors",
+                                          "model-00004-of-00004.safetensors" };
+    const struct hold_record_files files = { .config = { "config.json", config, strlen(config) } };
+    struct hold_record record;
+    struct hold_err err = { 0 };
+    hold_autoarena arena = hold_arena_with_max(4 << 20);
+    const struct hold_spec_row *rows;
+    size_t n_rows;
+    if (hold_record_parse(&files, &record, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(hold_spec_for(&record, &arena, &rows, &n_rows, &err), 0);
+    assert_int_equal(n_rows, 704);
+    hold_autobuf index = hold_buf_with_max(1 << 20);
+    struct hold_buf headers[4];
+    uint64_t at[4] = { 0 }, total = 0;
+    for (int k = 0; k < 4; k++) {
+        headers[k] = hold_buf_with_max(1 << 20);
+        hold_buf_adds(&headers[k], "{\"__metadata__\":{\"format\":\"pt\"}");
+    }
+    hold_buf_adds(&index, "{\"weight_map\":{");
+    for (size_t i = 0; i < n_rows; i++) {
+        char name[HOLD_SPEC_NAME_BYTES];
+        uint64_t bytes = 2;
+        const bool is_layer = hold_role_is_layered(rows[i].role) && !hold_role_is_vision(rows[i].role);
+        const size_t k = is_layer && rows[i].layer < 39 ? rows[i].layer / 13 : 3;
+        hold_spec_name(&record, rows[i].role, rows[i].layer, name);
+        hold_buf_addf(&headers[k], ",\"%s\":{\"dtype\":\"BF16\",\"shape\":[", name);
+        for (uint32_t d = 0; d < rows[i].n_dims; d++) {
+            hold_buf_addf(&headers[k], "%s%llu", d ? "," : "", (unsigned long long) rows[i].dims[d]);
+            bytes *= rows[i].dims[d];
+        }
+        hold_buf_addf(&headers[k], "],\"data_offsets\":[%llu,%llu]}", (unsigned long long) at[k], (unsigned long long) (at[k] + bytes));
+        hold_buf_addf(&index, "%s\"%s\":\"%s\"", i ? "," : "", name, names[k]);
+        at[k] += bytes;
+        total += bytes;
+    }
+    assert_true(total == UINT64_C(20585554944));
+    assert_true(at[0] == UINT64_C(5303194624) && at[1] == at[0] && at[2] == at[0] && at[3] == UINT64_C(4675971072));
+    hold_buf_addf(&index, "},\"metadata\":{\"total_size\":%llu}}", (unsigned long long) total);
+
+    struct model_folder f = { 0 };
+    void *maps[4];
+    for (int k = 0; k < 4; k++) {
+        hold_buf_addc(&headers[k], '}');
+        sparse_put(&f, &maps[k], names[k], headers[k].data, headers[k].n, at[k]);
+    }
+    f.files[f.n_files++] = (struct hold_model_file) { "config.json", config, strlen(config) };
+    f.files[f.n_files++] = (struct hold_model_file) { "model.safetensors.index.json", index.data, index.n };
+    hold_autobuf plan = { 0 };
+    hold_autobuf warnings = { 0 };
+    if (prove(&f, false, &plan, &warnings, &err) < 0)
+        fail_msg("%s", err.text);
+    assert_true(warnings.n == 0 || !strstr(warnings.data, "total_size"));
+    for (int k = 0; k < 4; k++) {
+        munmap(maps[k], 8 + headers[k].n + at[k]);
+        hold_buf_release(&headers[k]);
+    }
+}
+
 static void the_little_model_proves_without_a_warning(void **unused) {
     (void) unused;
     struct model_folder f;
@@ -389,6 +481,7 @@ int main(void) {
         cmocka_unit_test(index_and_shards_must_agree),
         cmocka_unit_test(an_unknown_template_needs_the_option),
         cmocka_unit_test(token_ids_must_agree_with_the_config),
+        cmocka_unit_test(the_real_models_shapes_prove),
         cmocka_unit_test(the_little_model_proves_without_a_warning),
     };
     return cmocka_run_group_tests_name("prove", tests, scratch_make, scratch_drop);
