@@ -36,6 +36,7 @@ static int supervise(enum hold_mode mode, int argc, char **argv, const struct ho
     struct hold_strs words = { 0 };
     struct hold_err err = { 0 };
     hold_autobuf mistakes = hold_buf_with_max(MISTAKES_MAX);
+    (void) hold_sandbox_hide_secrets(environ); /* before anything points into it */
     if (hold_config_load(mode, argc, argv, (const char *const *) environ, &config, &store, &words, &mistakes, &err) < 0) {
         hold_log_open("holdfast", isatty(2));
         if (mistakes.n > 0)

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -62,6 +63,31 @@ void hold_sandbox_protect_self(void) {
     const struct rlimit none = { 0, 0 };
     setrlimit(RLIMIT_CORE, &none);
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+int hold_sandbox_hide_secrets(char **env) {
+    size_t n_bytes = 0;
+    int n_moved = 0;
+    for (char **e = env; *e; e++)
+        n_bytes += hold_sandbox_is_secret(*e) ? strlen(*e) + 1 : 0;
+    if (n_bytes == 0)
+        return 0;
+    char *at = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        return -1;
+    (void) mlock(at, n_bytes); /* best effort: a limit of 0 is common, and swap is rare where models are served */
+    (void) madvise(at, n_bytes, MADV_DONTDUMP);
+    for (char **e = env; *e; e++) {
+        if (!hold_sandbox_is_secret(*e))
+            continue;
+        size_t n = strlen(*e) + 1;
+        memcpy(at, *e, n);
+        explicit_bzero(*e, n - 1);
+        *e = at;
+        at += n;
+        n_moved++;
+    }
+    return n_moved;
 }
 
 int hold_sandbox_prepare(const struct hold_sandbox_plan *plan, struct hold_err *err) {

@@ -22,6 +22,12 @@ void hold_sandbox_facts_find(struct hold_sandbox_facts *ret_facts);
  * write /proc/self/oom_score_adj: do that before. */
 void hold_sandbox_protect_self(void);
 
+/* Supervisor only, first of all: moves every secret of the environment (hold_sandbox_is_secret) out of the block that
+ * /proc/<pid>/environ shows into locked memory, overwrites the old bytes and lets env point to the new ones, which live for
+ * ever. clearenv would leave the bytes where they are. Returns how many were moved, or -1 with errno when there is no memory
+ * (then nothing was moved). */
+int hold_sandbox_hide_secrets(char **env);
+
 /* Parent, before fork: compiles the filters of the plan (kept for the life of the process, one set for each profile, so
  * that a restart costs nothing) and makes the empty capability state. Allocates on the first call for a profile. */
 HOLD_MUST int hold_sandbox_prepare(const struct hold_sandbox_plan *plan, struct hold_err *err);

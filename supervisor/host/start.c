@@ -255,14 +255,14 @@ static const char *path_of(const struct hold_core *core, const struct hold_serve
 /* What the errands read beside the model's folder: a local source, a manifest elsewhere, a CA bundle named by variable. */
 static void job_grants(const struct hold_core *core, enum hold_profile profile, struct lists *l) {
     const struct hold_config *c = core->config;
-    static const char *const ca_names[] = { "SSL_CERT_FILE=", "SSL_CERT_DIR=", "CURL_CA_BUNDLE=" };
+    static const char *const ca_names[] = { "SSL_CERT_FILE=", "SSL_CERT_DIR=", "CURL_CA_BUNDLE=", "HF_TOKEN_FILE=" };
     const char *source = strncmp(c->model_source, "file://", 7) == 0 ? c->model_source + 7 : c->model_source;
     if (source[0] == '/' && profile != HOLD_PROFILE_JOB_VERIFY)
         l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = source, .access = HOLD_GRANT_READ | HOLD_GRANT_OPTIONAL };
     if (c->model_manifest[0] == '/')
         l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = c->model_manifest, .access = HOLD_GRANT_READ | HOLD_GRANT_OPTIONAL };
     for (size_t i = 0; core->environment[i] && profile != HOLD_PROFILE_JOB_VERIFY; i++)
-        for (size_t k = 0; k < HOLD_COUNT_OF(ca_names); k++)
+        for (size_t k = 0; k < HOLD_COUNT_OF(ca_names) - (profile != HOLD_PROFILE_JOB_FETCH); k++) /* the token: fetch only */
             if (strncmp(core->environment[i], ca_names[k], strlen(ca_names[k])) == 0 && core->environment[i][strlen(ca_names[k])] == '/')
                 l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = core->environment[i] + strlen(ca_names[k]),
                                                                          .access = HOLD_GRANT_READ | HOLD_GRANT_OPTIONAL };

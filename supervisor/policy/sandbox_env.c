@@ -76,6 +76,11 @@ static bool is_ours(const char *name, size_t n) {
     return matches("HOLDFAST_*", name, n) || matches("HF_TOKEN*", name, n) || matches("HUGGING_FACE_HUB_TOKEN", name, n);
 }
 
+bool hold_sandbox_is_secret(const char *entry) {
+    size_t n = strcspn(entry, "=");
+    return n > 0 && (is_secret(entry, n) || has_word(entry, n, "_proxy") || has_word(entry, n, "_PROXY"));
+}
+
 bool hold_sandbox_plan_passes(const struct hold_sandbox_plan *plan, const char *entry) {
     size_t n = strcspn(entry, "=");
     if (n == 0)

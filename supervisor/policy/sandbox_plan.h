@@ -231,6 +231,10 @@ const char *hold_sandbox_plan_text(const struct hold_sandbox_plan *plan, uint32_
  * job-fetch only. With level OFF, everything but holdfast's own secrets passes. */
 bool hold_sandbox_plan_passes(const struct hold_sandbox_plan *plan, const char *entry);
 
+/* Whether an entry of the environment carries a secret, by its name (TOKEN, SECRET, PASSWORD, ...) or because it is a proxy
+ * address, which may hold a password. */
+bool hold_sandbox_is_secret(const char *entry);
+
 /* {"profile":"front","level":"best-effort","layers":[{"name":"seccomp","state":"on"},...]} added to b. */
 void hold_sandbox_plan_describe(const struct hold_sandbox_plan *plan, struct hold_buf *b);
 

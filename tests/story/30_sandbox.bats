@@ -201,6 +201,21 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); open(sys.argv[1], "w"
     is_tight || { echo "status $status"; echo "$stderr" | tail -3; return 1; }
 }
 
+@test "no secret stands in the environment that the kernel shows of holdfast" {
+    HF_TOKEN=hf_secret_7 MY_PASSWORD=hf_secret_8 https_proxy=http://u:hf_secret_9@h "$BIN/holdfast" --state-dir "$BATS_TEST_TMPDIR" \
+        -- sh -c 'echo started; exec sleep 100' > "$BATS_TEST_TMPDIR/out" 2> "$BATS_TEST_TMPDIR/log" 3>&- &
+    local pid=$!
+    for _ in $(seq 200); do [ -s "$BATS_TEST_TMPDIR/out" ] && break; read -rt 0.05 _ <> <(:) || :; done
+    run ! grep -a hf_secret "/proc/$pid/environ"
+    run ! grep hf_secret "$BATS_TEST_TMPDIR/log"
+    # The server gets what is its own (a password, the proxy), not holdfast's token.
+    run -0 cat "/proc/$(cat "/proc/$pid/task/$pid/children" | tr -d ' ')/environ"
+    [[ "$output" == *hf_secret_8* ]]
+    [[ "$output" != *hf_secret_7* ]]
+    kill "$pid"
+    wait "$pid" || :
+}
+
 @test "holdfast refuses to start what strict cannot have: status 100 and the layer's name" {
     need_root
     AS=() VICTIM_AS=()

@@ -209,6 +209,23 @@ static void the_supervisor_protects_itself(void **unused) {
     assert_int_equal(status_of(pid), 0);
 }
 
+static void secrets_leave_the_block_that_proc_shows(void **unused) {
+    (void) unused;
+    char path[] = "PATH=/bin", token[] = "HF_TOKEN=hf_secret", proxy[] = "https_proxy=http://u:p@h", last[] = "MY_API_KEY=k";
+    char *env[] = { path, token, proxy, last, NULL };
+    assert_int_equal(hold_sandbox_hide_secrets(env), 3);
+    assert_ptr_equal(env[0], path);
+    assert_string_equal(path, "PATH=/bin");
+    assert_string_equal(env[1], "HF_TOKEN=hf_secret"); /* the same words, elsewhere */
+    assert_string_equal(env[2], "https_proxy=http://u:p@h");
+    assert_string_equal(env[3], "MY_API_KEY=k");
+    for (size_t i = 0; i < sizeof(token); i++)
+        assert_int_equal(token[i], 0);
+    assert_int_equal(proxy[0] | last[0], 0);
+    char *none[] = { path, NULL };
+    assert_int_equal(hold_sandbox_hide_secrets(none), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_facts_are_this_machine),
@@ -218,6 +235,7 @@ int main(void) {
         cmocka_unit_test(a_missing_path_stops_the_start_with_its_name),
         cmocka_unit_test(a_child_whose_parent_is_gone_does_not_start),
         cmocka_unit_test(what_proc_shows_is_held_against_the_plan),
+        cmocka_unit_test(secrets_leave_the_block_that_proc_shows),
         cmocka_unit_test(the_supervisor_protects_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
