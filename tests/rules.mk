@@ -66,7 +66,7 @@ fuzz: ## every parser under libFuzzer for FUZZ_SECONDS (60) each
 	@sh tests/fuzz/fuzz.sh
 
 lint: ## the house rules, shellcheck, codespell, cppcheck
-	@python3 tests/lint/lint.py && python3 tests/lint/plant.py
+	@bash tests/run.sh lint
 
 check-gpu: all cuda $(BUILD)/tests/kernels/test_cuda ## the kernel table and golden numbers on a real GPU
 	@sh tests/kernels/gpu.sh '$(BUILD)'

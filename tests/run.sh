@@ -91,6 +91,7 @@ soak)
     suite fuzz sh tests/fuzz/fuzz.sh
     suite stories stories tests/story/*.bats
     ;;
+lint) suite lint lint ;;
 stories) shift; suite stories stories "$@" ;;
 *) echo "run.sh: check, test or soak" >&2; exit 64 ;;
 esac
