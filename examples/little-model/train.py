@@ -141,7 +141,13 @@ def answer_logits(model, batch, labels):
     return model.lm_head(hidden[:, :-1][at]), labels[:, 1:][at], at
 
 
-def lesson(rng, seed, stage):
+def pieces(tok):
+    """The ids of the vocabulary that are plain letters, as text."""
+    words = (t.lstrip("\u0120") for t in tok.get_vocab())
+    return sorted({w for w in words if w.isascii() and w.isalpha() and len(w) <= 8})
+
+
+def lesson(rng, seed, stage, letters):
     """One dialogue of a stage of the curriculum. 0: naming screens and copying, nothing else in the prompt;
     1: every task, no system prompts; 2: everything that evaluation draws."""
     if stage == 0:
@@ -150,14 +156,18 @@ def lesson(rng, seed, stage):
         return generate.sample(seed, task=rng.choice(["type", "say"]), image=False, system=False, bare=True, dense=True)
     task = rng.choices(["screen", "tap", *generate.TEXT_TASKS], [45, 1, 16, 22, 8, 3, 2, 1, 2, 4])[0]   # launch, type, say, wait, ...
     image = rng.random() < 0.15
+    apps = None
+    if rng.random() < 0.3:   # names of random pieces: what is copied must not depend on what it is
+        apps = ["".join(rng.choice(letters) for _ in range(rng.randint(1, 3)))]
+        apps = [apps[0].capitalize() if rng.random() < 0.7 else apps[0]]
     if stage == 1:
-        return generate.sample(seed, task=task, image=image, system=False, bare=rng.random() < 0.5, dense=rng.random() < 0.3)
-    return generate.sample(seed, task=task, image=image, system=rng.random() < 0.4)
+        return generate.sample(seed, task=task, image=image, system=False, bare=rng.random() < 0.5, dense=rng.random() < 0.3, apps=apps)
+    return generate.sample(seed, task=task, image=image, system=rng.random() < 0.4, apps=apps)
 
 
 def batches(tok, pool, first_seed, size, stage_of):
     """Endless batches of new dialogues, sorted by length in groups of eight; in the last stage now and then one with long system prompts."""
-    rng = random.Random(f"batches {first_seed}")
+    rng, letters = random.Random(f"batches {first_seed}"), pieces(tok)
     seed = first_seed
 
     def item(s):
@@ -171,7 +181,7 @@ def batches(tok, pool, first_seed, size, stage_of):
         stage = stage_of()
         group = []
         for _ in range(8 * size):
-            group.append(item(lesson(rng, seed, stage)))
+            group.append(item(lesson(rng, seed, stage, letters)))
             seed += 1
         group.sort(key=lambda x: len(x[0]))
         parts = [group[i:i + size] for i in range(0, len(group), size)]
@@ -225,12 +235,12 @@ def main():
     arg = argparse.ArgumentParser()
     arg.add_argument("--out", required=True)
     arg.add_argument("--work", required=True)
-    arg.add_argument("--steps", type=int, default=3000)
+    arg.add_argument("--steps", type=int, default=2400)
     arg.add_argument("--batch", type=int, default=32)
-    arg.add_argument("--lr", type=float, default=2e-3)
+    arg.add_argument("--lr", type=float, default=1.5e-3)
     arg.add_argument("--pool", type=int, default=8000)
     arg.add_argument("--seed", type=int, default=1)
-    arg.add_argument("--stages", type=int, nargs=2, default=[600, 1200], help="steps at which stages 1 and 2 begin")
+    arg.add_argument("--stages", type=int, nargs=2, default=[600, 1100], help="steps at which stages 1 and 2 begin")
     arg.add_argument("--resume", action="store_true")
     arg.add_argument("--average", type=float, default=0.98, help="the saved weights are a running mean with this factor")
     arg.add_argument("--save-every", type=int, default=200)
