@@ -117,6 +117,8 @@ static int run(struct reader *r, struct hold_err *err) {
         return result;
     if (r->has_many_scans)
         return hold_fail(err, HOLD_E_LIMIT, 0, "JPEG: more than %d scans", MAX_SCANS);
+    if (r->errors.msg_code == JERR_OUT_OF_MEMORY)
+        return hold_fail(err, HOLD_E_LIMIT, 0, "JPEG: %s", r->text);
     return hold_fail(err, HOLD_E_FORMAT, 0, "JPEG: damaged or cut short: %s", r->text);
 }
 

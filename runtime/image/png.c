@@ -14,7 +14,7 @@ static void context_free(spng_ctx **context) {
 }
 
 static int png_fail(int code, const char *step, struct hold_err *err) {
-    return hold_fail(err, code == SPNG_EMEM ? HOLD_E_LIMIT : HOLD_E_FORMAT, 0, "PNG: %s: %s", step, spng_strerror(code));
+    return hold_fail(err, code == SPNG_EMEM || code == SPNG_EZLIB_INIT ? HOLD_E_LIMIT : HOLD_E_FORMAT, 0, "PNG: %s: %s", step, spng_strerror(code));
 }
 
 static int header_read(spng_ctx *context, const void *bytes, size_t n, struct spng_ihdr *ret_header, struct hold_err *err) {
