@@ -11,7 +11,8 @@ uint64_t hold_backoff_delay_ms(const struct hold_backoff *b, uint32_t attempt, u
     uint64_t pct = HOLD_MIN(b->jitter_pct, 100u);
     uint64_t most = delay / 100 * pct + delay % 100 * pct / 100;
     most = HOLD_MIN(most, (uint64_t) UINT32_MAX); /* 49 days: beyond any cap, and the product below cannot wrap */
-    return delay + most * random / UINT32_MAX;
+    uint64_t more = most * random / UINT32_MAX;
+    return more > UINT64_MAX - delay ? UINT64_MAX : delay + more;
 }
 
 uint64_t hold_restarts_next_ms(struct hold_restarts *r, const struct hold_backoff *b, bool was_healthy, uint32_t random) {
@@ -35,7 +36,7 @@ uint32_t hold_budget_left(const struct hold_budget *b, uint64_t now_ms) {
         return UINT32_MAX;
     uint32_t inside = 0;
     for (uint32_t i = 0; i < b->n; i++)
-        inside += now_ms < b->spent_ms[i] + b->window_ms;
+        inside += now_ms < b->spent_ms[i] || now_ms - b->spent_ms[i] < b->window_ms;
     return inside >= limit ? 0 : limit - inside;
 }
 

@@ -5,7 +5,14 @@
 
 #define HOLD_LADDER_TIGHT_PCT 90
 
-const struct hold_ladder hold_ladder_runtime = { .n = 0 };
+/* Each rung keeps what the ones above it gave up. What is given up first is what a single user misses least. */
+const struct hold_ladder hold_ladder_runtime = {
+    .rungs = {
+        { .name = "few-sessions", .args = { "--max-sessions", "2", "--chunk-tokens", "128" } },
+        { .name = "short-context", .args = { "--max-sessions", "1", "--chunk-tokens", "64", "--max-context", "8192" } },
+    },
+    .n = 2,
+};
 
 static uint32_t cut(const struct hold_ladder *ladder, uint64_t rung) {
     return (uint32_t) HOLD_MIN(rung, (uint64_t) HOLD_MIN(ladder->n, (size_t) HOLD_LADDER_MAX));
