@@ -159,35 +159,49 @@ static void keep_line(struct hold_output_source *s, const char *line, size_t n) 
         s->last_begin = (s->last_begin + 1) % HOLD_OUTPUT_LAST_LINES;
     }
     const size_t kept = HOLD_MIN(n, (size_t) HOLD_OUTPUT_LAST_BYTES);
-    for (size_t i = 0; i < kept; i++) /* a zero byte would end the line early in a report */
-        s->last[slot][i] = line[i] == '\0' ? '?' : line[i];
+    memcpy(s->last[slot], line, kept);
+    for (char *zero; (zero = memchr(s->last[slot], '\0', kept)) != NULL;) /* it would end the line early in a report */
+        *zero = '?';
     s->last[slot][kept] = '\0';
+}
+
+static void tell_line(struct hold_output *h, struct hold_output_source *s, int stream, const char *line, size_t n) {
+    if (n == 0)
+        return;
+    keep_line(s, line, n);
+    if (h->on_line)
+        h->on_line(h->context, s->who, stream + 1, line, n);
 }
 
 static void line_done(struct hold_output *h, struct hold_output_source *s, int stream) {
     struct hold_output_stream *t = &s->stream[stream];
-    if (t->line.n > 0) {
-        keep_line(s, t->line.data, t->line.n);
-        if (h->on_line)
-            h->on_line(h->context, s->who, stream + 1, t->line.data, t->line.n);
-    }
+    tell_line(h, s, stream, t->line.data, t->line.n);
     hold_buf_clear(&t->line);
     t->line_is_cut = false;
+}
+
+static size_t to_line_end(const char *bytes, size_t n) {
+    const char *end = memchr(bytes, '\n', n);
+    const size_t part = end ? (size_t) (end - bytes) : n;
+    const char *redraw = memchr(bytes, '\r', part);
+    return redraw ? (size_t) (redraw - bytes) : part;
 }
 
 static void read_lines(struct hold_output *h, struct hold_output_source *s, int stream, const char *bytes, size_t n) {
     struct hold_output_stream *t = &s->stream[stream];
     while (n > 0) {
-        size_t part = 0;
-        while (part < n && bytes[part] != '\n' && bytes[part] != '\r')
-            part++;
-        const size_t room = HOLD_OUTPUT_LINE_BYTES - t->line.n;
-        if (!t->line_is_cut)
-            hold_buf_add(&t->line, bytes, HOLD_MIN(part, room));
-        t->line_is_cut = t->line_is_cut || part > room;
-        if (part == n)
-            return;
-        line_done(h, s, stream);
+        const size_t part = to_line_end(bytes, n);
+        if (part < n && t->line.n == 0 && !t->line_is_cut) { /* whole in this piece: nothing to put together */
+            tell_line(h, s, stream, bytes, HOLD_MIN(part, (size_t) HOLD_OUTPUT_LINE_BYTES));
+        } else {
+            const size_t room = HOLD_OUTPUT_LINE_BYTES - t->line.n;
+            if (!t->line_is_cut)
+                hold_buf_add(&t->line, bytes, HOLD_MIN(part, room));
+            t->line_is_cut = t->line_is_cut || part > room;
+            if (part == n)
+                return;
+            line_done(h, s, stream);
+        }
         bytes += part + 1;
         n -= part + 1;
     }

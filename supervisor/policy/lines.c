@@ -46,6 +46,8 @@ void hold_lines_init(struct hold_lines *t) {
         const unsigned char first = (unsigned char) fragments[i].text[0];
         t->next[i] = t->head[first];
         t->head[first] = (uint8_t) (i + 1);
+        const unsigned pair = (unsigned) first << 8 | (unsigned char) fragments[i].text[1];
+        t->pairs[pair / 8] |= (uint8_t) (1u << pair % 8);
     }
 }
 
@@ -104,7 +106,10 @@ struct hold_line_match hold_lines_match(const struct hold_lines *t, const char *
     bool is_hopeless[N_FRAGMENTS] = { false }; /* its second fragment is not in the rest, so not in a shorter rest either */
     int best = -1;
     size_t best_end = 0;
-    for (size_t at = 0; at < n; at++)
+    for (size_t at = 0; at + 1 < n; at++) {
+        const unsigned pair = (unsigned) (unsigned char) line[at] << 8 | (unsigned char) line[at + 1];
+        if (!(t->pairs[pair / 8] >> pair % 8 & 1))
+            continue;
         for (int f = t->head[(unsigned char) line[at]] - 1; f >= 0; f = t->next[f] - 1) {
             const struct fragment *row = &fragments[f];
             const bool is_better = best < 0 || row->class > fragments[best].class ||
@@ -118,6 +123,7 @@ struct hold_line_match hold_lines_match(const struct hold_lines *t, const char *
                 best_end = at + length;
             }
         }
+    }
     if (best < 0)
         return (struct hold_line_match) { .class = HOLD_LINE_NOTHING, .index = -1, .id = "" };
 

@@ -33,8 +33,10 @@ struct hold_line_match {
     uint64_t done, total;  /* for MILESTONE: "40%" is 40 of 100, "2/5" is 2 of 5 */
 };
 
-/* Which fragments begin with which byte: the caller's, filled once by hold_lines_init, then only read. */
+/* Which fragments begin with which byte, and which pairs of bytes begin one at all: the caller's, filled once by
+ * hold_lines_init, then only read. */
 struct hold_lines {
+    uint8_t pairs[65536 / 8];
     uint8_t head[256]; /* 1 + index of the first fragment, 0 for none */
     uint8_t next[255];
 };
