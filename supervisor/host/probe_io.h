@@ -15,7 +15,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#define HOLD_PROBE_IO_BYTES 1024    /* of an answer's head: its status line must be within */
+#define HOLD_PROBE_IO_BYTES 64      /* of an answer that are kept: its status code stands within the first 13 */
 #define HOLD_PROBE_IO_WHY_BYTES 160
 
 enum hold_probe_kind { HOLD_PROBE_HTTP = 1, HOLD_PROBE_TCP, HOLD_PROBE_EXEC };
