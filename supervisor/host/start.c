@@ -279,7 +279,7 @@ static int plan_for(struct hold_core *core, enum hold_profile profile, const str
     for (size_t i = 0; i < n_fds; i++)
         l.keep[i] = 3 + (int) i;
     struct hold_sandbox_request request = {
-        .profile = profile, .level = (enum hold_sandbox_level) c->sandbox, .prefix = core->prefix, .model_dir = *c->model_dir ? c->model_dir : NULL,
+        .profile = profile, .level = (enum hold_sandbox_level) c->sandbox, .prefix = *core->prefix ? core->prefix : NULL, .model_dir = *c->model_dir ? c->model_dir : NULL,
         .keep_fds = l.keep, .n_keep_fds = n_fds, .env_names = c->env_keep.at, .n_env_names = c->env_keep.n,
     };
     char program[PATH_MAX], absolute[PATH_MAX];
