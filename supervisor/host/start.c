@@ -268,6 +268,15 @@ static void job_grants(const struct hold_core *core, enum hold_profile profile, 
                                                                          .access = HOLD_GRANT_READ | HOLD_GRANT_OPTIONAL };
 }
 
+/* The folder for passing files of a foreign server; hardly one starts without. */
+static const char *scratch_of(const struct hold_core *core, enum hold_profile profile) {
+    const char *folder = "/tmp";
+    for (size_t i = 0; core->environment[i]; i++)
+        if (strncmp(core->environment[i], "TMPDIR=/", 8) == 0)
+            folder = core->environment[i] + strlen("TMPDIR=");
+    return profile == HOLD_PROFILE_FOREIGN && access(folder, F_OK) == 0 ? folder : NULL;
+}
+
 /* Plan for a child whose command line stands in made.argv. n_fds descriptors from 3 up survive. */
 static int plan_for(struct hold_core *core, enum hold_profile profile, const struct hold_server_config *server, size_t n_fds,
                     struct hold_sandbox_plan **plan, struct hold_err *err) {
@@ -280,7 +289,7 @@ static int plan_for(struct hold_core *core, enum hold_profile profile, const str
         l.keep[i] = 3 + (int) i;
     struct hold_sandbox_request request = {
         .profile = profile, .level = (enum hold_sandbox_level) c->sandbox, .prefix = *core->prefix ? core->prefix : NULL, .model_dir = *c->model_dir ? c->model_dir : NULL,
-        .keep_fds = l.keep, .n_keep_fds = n_fds, .env_names = c->env_keep.at, .n_env_names = c->env_keep.n,
+        .scratch_dir = scratch_of(core, profile), .keep_fds = l.keep, .n_keep_fds = n_fds, .env_names = c->env_keep.at, .n_env_names = c->env_keep.n,
     };
     char program[PATH_MAX], absolute[PATH_MAX];
     const char *folder = core->inherited->folder;
