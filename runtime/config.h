@@ -14,7 +14,7 @@
 enum hold_rt_dtype { HOLD_RT_DTYPE_AUTO, HOLD_RT_DTYPE_BF16, HOLD_RT_DTYPE_F32, HOLD_RT_DTYPE_INT8 };
 
 struct hold_rt_config {
-    const char *log_level;
+    int log_level; /* enum hold_log_level */
     const char *plan;      /* a plan file, where no process 1 hands one over */
     const char *model_dir; /* the checkpoint's folder */
     /* front */
@@ -40,7 +40,7 @@ struct hold_rt_store {
     enum hold_opt_source *sources;
 };
 
-/* argv[0] is skipped. All mistakes are in err, code CONFIG. */
+/* argv[0] is skipped. All mistakes are in err, code CONFIG. Sets the level of the log. */
 HOLD_MUST int hold_rt_config_load(int argc, char *const *argv, const char *const *environment, struct hold_rt_config *ret_config,
                                   struct hold_rt_store *store, struct hold_err *err);
 void hold_rt_store_release(struct hold_rt_store *store);

@@ -103,7 +103,7 @@ const struct hold_opt hold_config_rows[] = {
     { "model-manifest", HOLD_OPT_STR, AT(model_manifest), NULL, 0, 0, "manifest of the model when it is not in its folder", .key = "model.manifest",
       .value = "FILE" },
     { "model-digest", HOLD_OPT_STR, AT(model_digest), NULL, 0, 0, "the manifest must have this SHA-256", .key = "model.digest", .value = "HEX" },
-    { "served-name", HOLD_OPT_STR, AT(served_name), NULL, 0, 0, "model name of the API; empty: the folder's", .key = "model.served_name", .value = "NAME" },
+    { "served-name", HOLD_OPT_STR, AT(served_name), NULL, 0, 0, "model name of the API; empty: autoglm-phone-9b, which the phone client asks for", .key = "model.served_name", .value = "NAME" },
     { "deep-verify", HOLD_OPT_BOOL, AT(deep_verify), "false", 0, 0, "hash every file at each start, valid marker or not", .key = "model.deep_verify" },
     { "heal-budget", HOLD_OPT_U64, AT(heal_budget), "3", 0, 100, "how often damaged files are fetched again by themselves", .key = "model.heal_budget" },
     { "device", HOLD_OPT_ENUM, AT(device), "auto", 0, 0, "where the engine computes", .key = "model.device", .choices = "auto|cpu|cuda" },
