@@ -72,15 +72,22 @@ uint32_t hold_act_random(struct hold_core *core) {
     return xorshift(&core->random);
 }
 
+/* Reading a memory controller can take milliseconds, so it is never done between a start and its exec. */
+void hold_act_read_memory(struct hold_core *core) {
+    if (!core->cgroup_is_known)
+        hold_cgroup_find("", &core->cgroup);
+    core->cgroup_is_known = true;
+    hold_cgroup_memory(&core->cgroup, &core->memory);
+}
+
 void hold_act_record(struct hold_core *core, const struct hold_member *m, bool is_open) {
     if (!core->record.page)
         return;
-    struct hold_memory memory;
+    const struct hold_memory *memory = &core->memory;
     struct hold_record_life life = { .is_open = is_open, .rung = m->rung, .streak = m->restarts.streak, .attempt = m->attempt,
                                      .wall_s = core->started_wall_s + (core->now_ms - core->started_ms) / 1000 };
-    hold_cgroup_memory(&core->cgroup, &memory);
-    life.memory_bytes = memory.known ? memory.current - HOLD_MIN(memory.inactive_file, memory.current) : 0;
-    life.limit_bytes = memory.known && memory.limit != UINT64_MAX ? memory.limit : 0;
+    life.memory_bytes = memory->known ? memory->current - HOLD_MIN(memory->inactive_file, memory->current) : 0;
+    life.limit_bytes = memory->known && memory->limit != UINT64_MAX ? memory->limit : 0;
     (void) snprintf(life.name, sizeof(life.name), "%s", m->config->name);
     (void) snprintf(life.phase, sizeof(life.phase), "%s", hold_member_state_name(m->state));
     hold_record_put(&core->record, (unsigned) m->index, &life);
@@ -129,13 +136,6 @@ static void spawn(struct hold_core *core, struct hold_member *m, uint64_t now_ms
         hold_died_member(core, m, 0, now_ms);
         return;
     }
-    if (!core->cgroup_is_known)
-        hold_cgroup_find("", &core->cgroup);
-    core->cgroup_is_known = true;
-    struct hold_memory memory;
-    hold_cgroup_memory(&core->cgroup, &memory);
-    m->oom_before = memory.known ? memory.oom_kills : 0;
-    hold_act_record(core, m, true);
     hold_log(HOLD_LV_INFO, HOLD_EV_SPAWN, HOLD_LS("member", m->config->name), HOLD_LI("pid", m->child.pid), HOLD_LU("attempt", m->attempt),
              HOLD_LU("rung", m->rung));
     hold_probing_begin(core, m, now_ms);

@@ -22,7 +22,7 @@ enum hold_output_mode { HOLD_OUTPUT_DROP, HOLD_OUTPUT_BLOCK, HOLD_OUTPUT_DIRECT 
 enum hold_signal_to { HOLD_SIGNAL_TO_CHILD, HOLD_SIGNAL_TO_GROUP };
 
 #define HOLD_CONFIG_SERVERS 4
-#define HOLD_CONFIG_WORDS 256
+#define HOLD_CONFIG_WORDS 128
 
 /* One check of a server: an address in probe_io.h's form, NULL when there is none. */
 struct hold_health_config {

@@ -222,7 +222,12 @@ static void on_exec(struct hold_core *core, unsigned index) {
         *(m ? &m->exec_status : &core->job.exec_status) = status;
         memcpy(m ? m->exec_text : core->job.exec_text, err.text, sizeof(err.text));
     }
-    if (result > 0 && m && !m->config->is_ours && !m->config->health.ready)
+    if (result <= 0 || !m)
+        return;
+    hold_act_read_memory(core);
+    m->oom_before = core->memory.known ? core->memory.oom_kills : 0;
+    hold_act_record(core, m, true);
+    if (!m->config->is_ours && !m->config->health.ready)
         hold_core_post_member(core, m->index, HOLD_MEMBER_EV_PROBE_READY);
 }
 
@@ -401,6 +406,15 @@ static void on_line(void *context, int who, int stream, const char *line, size_t
     }
 }
 
+static int open_status(struct hold_core *core, struct hold_err *err) {
+    if (core->has_status)
+        return 0;
+    if (hold_status_open(&core->status, err) < 0)
+        return -1;
+    core->has_status = true;
+    return hold_loop_add(&core->loop, hold_status_fd(&core->status), HOLD_ON_STATUS, 0, EPOLLIN, err);
+}
+
 static int open_outside(struct hold_core *core, int *ret_status, struct hold_err *err) {
     const struct hold_config *c = core->config;
     struct hold_err soft = { 0 };
@@ -410,17 +424,18 @@ static int open_outside(struct hold_core *core, int *ret_status, struct hold_err
     *ret_status = HOLD_EXIT_LISTEN;
     if (*c->listen && hold_store_listen(c->listen, &core->listen_fd, err) < 0)
         return hold_wrap(err, "--listen");
-    bool has_folder = core->record.page != NULL;
-    if (!has_folder && !*c->status_listen)
+    if (!*c->status_listen)
         return 0;
-    if (hold_status_open(&core->status, err) < 0)
-        return -1;
-    core->has_status = true;
-    if (*c->status_listen && hold_status_listen(&core->status, c->status_listen, err) < 0)
+    if (open_status(core, err) < 0 || hold_status_listen(&core->status, c->status_listen, err) < 0)
         return hold_wrap(err, "--status-listen");
-    if (has_folder && hold_status_listen_unix(&core->status, c->state_dir, &soft) < 0)
-        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("what", soft.text));
-    return hold_loop_add(&core->loop, hold_status_fd(&core->status), HOLD_ON_STATUS, 0, EPOLLIN, err);
+    return 0;
+}
+
+/* After the first start, which shall not wait for it: that nobody can ask yet is a warning, not a reason not to run. */
+static void open_unix(struct hold_core *core) {
+    struct hold_err err = { 0 };
+    if (core->record.page && (open_status(core, &err) < 0 || hold_status_listen_unix(&core->status, core->config->state_dir, &err) < 0))
+        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("what", err.text));
 }
 
 static int open_output(struct hold_core *core, struct hold_err *err) {
@@ -490,6 +505,7 @@ int hold_core_run(struct hold_core *core) {
     struct hold_err err = { 0 };
     hold_act_container(core, HOLD_CONTAINER_ACT_START_JOB | HOLD_CONTAINER_ACT_ANNOUNCE, now_ms);
     settle(core, now_ms);
+    open_unix(core);
     hold_act_publish(core, now_ms);
     while (core->state != HOLD_CONTAINER_EXITED) {
         int n = hold_loop_wait(&core->loop, next_deadline(core), batch, &now_ms, &err);

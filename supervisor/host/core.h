@@ -127,6 +127,7 @@ struct hold_core {
     struct hold_sandbox_facts facts;
     struct hold_cgroup cgroup;
     bool cgroup_is_known;
+    struct hold_memory memory; /* the last reading */
     char prefix[4096], loader[4096]; /* loader "": programs are started directly */
 
     enum hold_container_state state;
@@ -192,6 +193,7 @@ void hold_act_member(struct hold_core *core, struct hold_member *m, uint32_t act
 void hold_act_container(struct hold_core *core, uint32_t actions, uint64_t now_ms);
 /* The published phase may have changed: log, report, tell members and job. */
 void hold_act_publish(struct hold_core *core, uint64_t now_ms);
+void hold_act_read_memory(struct hold_core *core);
 void hold_act_record(struct hold_core *core, const struct hold_member *m, bool is_open);
 uint32_t hold_act_random(struct hold_core *core);
 const char *hold_job_name(enum hold_job_kind kind);

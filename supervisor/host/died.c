@@ -53,9 +53,9 @@ static void say_not_started(struct hold_diagnosis *ret, const char *exec_text) {
 
 static struct hold_death facts_of(struct hold_core *core, struct hold_member *m, int wait_status, uint64_t now_ms) {
     struct hold_death d = death_of(wait_status, m->exec_status);
-    struct hold_memory memory = { 0 };
-    if (core->cgroup_is_known)
-        hold_cgroup_memory(&core->cgroup, &memory);
+    if (d.end != HOLD_END_EXITED || d.code != 0)
+        hold_act_read_memory(core);
+    const struct hold_memory memory = core->memory;
     d.killed = m->killed;
     d.is_ours = m->config->is_ours;
     d.was_ready = m->ready_ms != 0;

@@ -34,11 +34,13 @@ void hold_hear_tell(struct hold_core *core, struct hold_member *m, const char *t
         hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("member", m->config->name), HOLD_LS("what", err.text));
 }
 
-static void log_progress(struct hold_core *core, const char *who, uint64_t done, uint64_t total, const char *said, uint64_t now_ms) {
+/* At most once a second, and at the end: true when it was said. */
+static bool log_progress(struct hold_core *core, const char *who, uint64_t done, uint64_t total, const char *said, uint64_t now_ms) {
     if (now_ms < core->progress_said_ms + HOLD_PROGRESS_LOG_MS && (total == 0 || done < total))
-        return;
+        return false;
     core->progress_said_ms = now_ms;
     hold_log(HOLD_LV_INFO, HOLD_EV_PROGRESS, HOLD_LS("who", who), HOLD_LU("done", done), HOLD_LU("total", total), HOLD_LS("status", said));
+    return true;
 }
 
 /* FDSTORE=1 with FDNAME and its descriptors; FDSTOREREMOVE=1. Every descriptor of the message is closed or stored. */
@@ -72,7 +74,7 @@ static void hear_job(struct hold_core *core, struct hold_notify *n, uint64_t now
         hold_log(HOLD_LV_INFO, HOLD_EV_CAUSE, HOLD_LS("who", "job"), HOLD_LS("cause", job->told));
     if (!hold_notify_ratio(n, "X_HOLDFAST_PROGRESS", &job->done, &job->total))
         return;
-    log_progress(core, "job", job->done, job->total, job->said, now_ms);
+    (void) log_progress(core, "job", job->done, job->total, job->said, now_ms);
     char text[64 + HOLD_VIEW_TEXT];
     (void) snprintf(text, sizeof(text), "PROGRESS=%llu/%llu\nSTATUS=%s", (unsigned long long) job->done, (unsigned long long) job->total, job->said);
     for (size_t i = 0; i < core->n_members; i++)
@@ -122,7 +124,10 @@ static void hear_member(struct hold_core *core, struct hold_member *m, struct ho
         hold_log(HOLD_LV_INFO, HOLD_EV_CAUSE, HOLD_LS("who", m->config->name), HOLD_LS("cause", m->told));
     if (hold_notify_ratio(n, "X_HOLDFAST_PROGRESS", &done, &total) && hold_progress_told(&m->progress, done, total, now_ms)) {
         hold_core_post_member(core, m->index, HOLD_MEMBER_EV_PROGRESS);
-        log_progress(core, m->config->name, done, total, m->said, now_ms);
+        if (log_progress(core, m->config->name, done, total, m->said, now_ms)) {
+            hold_act_read_memory(core); /* a loader that is killed for its memory leaves the last reading behind */
+            hold_act_record(core, m, true);
+        }
     }
     if (hold_notify_u64(n, "EXTEND_TIMEOUT_USEC", &usec))
         extend(m, usec, now_ms);
