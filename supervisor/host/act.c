@@ -277,6 +277,8 @@ static void start_job(struct hold_core *core, uint64_t now_ms) {
         return;
     }
     job->kind = kind;
+    if (kind == HOLD_JOB_PREFLIGHT)
+        core->n_findings = 0;
     job->has_run = true;
     job->is_ending = false;
     job->attempt++;

@@ -66,9 +66,24 @@ static void take_fds(struct hold_core *core, int owner, struct hold_notify *m) {
     hold_notify_close_fds(m);
 }
 
+/* "id level text" of a preflight finding, for the status page; what does not fit stands in the log. */
+static void hear_finding(struct hold_core *core, const struct hold_notify *n) {
+    char told[HOLD_VIEW_TEXT];
+    struct hold_view_finding f = { 0 };
+    if (!hold_notify_str(n, "X_HOLDFAST_FINDING", told, sizeof(told)) || core->n_findings == HOLD_VIEW_FINDINGS)
+        return;
+    int used = 0;
+    if (sscanf(told, "%31s %7s %n", f.id, f.level, &used) != 2)
+        return;
+    (void) snprintf(f.text, sizeof(f.text), "%s", told + used);
+    core->findings[core->n_findings++] = f;
+}
+
 static void hear_job(struct hold_core *core, struct hold_notify *n, uint64_t now_ms) {
     struct hold_job *job = &core->job;
     take_fds(core, HOLD_CORE_JOB, n);
+    if (job->kind == HOLD_JOB_PREFLIGHT)
+        hear_finding(core, n);
     (void) hold_notify_str(n, "STATUS", job->said, sizeof(job->said));
     if (hold_notify_str(n, "X_HOLDFAST_CAUSE", job->told, sizeof(job->told)))
         hold_log(HOLD_LV_INFO, HOLD_EV_CAUSE, HOLD_LS("who", "job"), HOLD_LS("cause", job->told));

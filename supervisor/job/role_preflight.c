@@ -81,6 +81,16 @@ static int check_usage(const struct preflight_config *c, struct hold_verdict *v)
     return 0;
 }
 
+/* Worst first, since the status page has room for a few. */
+static void say_findings(const struct hold_findings *findings, int control_fd) {
+    for (int severity = HOLD_SEV_FAIL; severity >= HOLD_SEV_NOTE; severity--)
+        for (size_t i = 0; i < findings->n; i++) {
+            const struct hold_finding *f = &findings->at[i];
+            if ((int) f->severity == severity)
+                hold_control_say(control_fd, "X_HOLDFAST_FINDING=%s %s %s: %s; %s", f->id, hold_severity_name(f->severity), f->what, f->measured, f->cure);
+        }
+}
+
 static void log_findings(const struct hold_findings *findings) {
     for (size_t i = 0; i < findings->n; i++) {
         const struct hold_finding *f = &findings->at[i];
@@ -142,6 +152,7 @@ int hold_role_preflight(int argc, char **argv) {
     if (judge(&config, control_fd, findings) < 0)
         return HOLD_EXIT_INTERNAL;
     log_findings(findings);
+    say_findings(findings, control_fd);
     if (config.json) {
         hold_autobuf text = hold_buf_with_max(1u << 20);
         hold_preflight_json(findings, &text);

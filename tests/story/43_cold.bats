@@ -95,6 +95,14 @@ PY
     grep -q "$SHARD" "$D/message"
 }
 
+@test "what preflight found stands in the status" {
+    cp -r "$ROOT" "$MODEL"
+    serve_start "${options[@]/cpu/auto}"
+    curl -s "$STATUS/status" > "$D/status"
+    [ ! -e /dev/nvidiactl ] || skip "this machine has a GPU"
+    python3 -c 'import json, sys; f = json.load(open(sys.argv[1]))["findings"]; assert any(x["id"] == "device" and x["level"] == "note" and "NVIDIA" in x["text"] for x in f), f' "$D/status"
+}
+
 @test "a wrong shape names its tensor" {
     cp -r "$ROOT" "$MODEL"
     rm "$MODEL/holdfast.manifest.json"
