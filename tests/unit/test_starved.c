@@ -186,6 +186,7 @@ int main(void) {
 }
 #else
 int main(void) {
+    puts("ok 1 - starved # SKIP the sanitizer owns the allocator");
     return 0;
 }
 #endif
