@@ -251,7 +251,7 @@ static int template_prove(struct proof *p, struct hold_err *err) {
     if (p->options->needs_tokenizer && !p->options->takes_other_template)
         return hold_fail(err, HOLD_E_FORMAT, 0,
                          "the chat template (%zu bytes) is not one that is known to print what the built-in rule prints; prompts could "
-                         "differ from what the model was trained on",
+                         "differ from what the model was trained on (--other-template goes on all the same)",
                          n);
     warn(p, "the chat template (%zu bytes) is not a known one: prompts are made by the built-in rule all the same", n);
     return 0;

@@ -105,6 +105,8 @@ const struct hold_opt hold_config_rows[] = {
     { "model-digest", HOLD_OPT_STR, AT(model_digest), NULL, 0, 0, "the manifest must have this SHA-256", .key = "model.digest", .value = "HEX" },
     { "served-name", HOLD_OPT_STR, AT(served_name), NULL, 0, 0, "model name of the API; empty: autoglm-phone-9b, which the phone client asks for", .key = "model.served_name", .value = "NAME" },
     { "deep-verify", HOLD_OPT_BOOL, AT(deep_verify), "false", 0, 0, "hash every file at each start, valid marker or not", .key = "model.deep_verify" },
+    { "other-template", HOLD_OPT_BOOL, AT(other_template), "false", 0, 0,
+      "go on although the model's chat template is not a known one; prompts follow the built-in rule", .key = "model.other_template" },
     { "heal-budget", HOLD_OPT_U64, AT(heal_budget), "3", 0, 100, "how often damaged files are fetched again by themselves", .key = "model.heal_budget" },
     { "device", HOLD_OPT_ENUM, AT(device), "auto", 0, 0, "where the engine computes", .key = "model.device", .choices = "auto|cpu|cuda" },
     { "dtype", HOLD_OPT_ENUM, AT(dtype), "auto", 0, 0, "number format of the weights", .key = "model.dtype", .choices = "auto|f32|bf16|int8" },

@@ -79,6 +79,7 @@ struct hold_config {
     uint64_t need_timeout_ms, heal_budget;
     uint64_t fetch_tries, fetch_backoff_ms, fetch_backoff_max_ms, fetch_stall_ms, fetch_deadline_ms;
     bool deep_verify;
+    bool other_template;
     int device;                /* auto cpu cuda */
     int dtype;                 /* auto f32 bf16 int8 */
     uint64_t n_ctx, n_threads;

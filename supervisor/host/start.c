@@ -410,6 +410,8 @@ static void job_words(struct hold_core *core, enum hold_job_kind kind) {
         option("--digest", c->model_digest);
         if (c->deep_verify || core->job.is_deep)
             word("--deep");
+        if (c->other_template)
+            word("--other-template");
         if (c->n_servers > 0 && !c->servers[0].is_ours)
             word("--no-plan");
         return;

@@ -11,7 +11,7 @@
 struct verify_config {
     const char *state, *manifest, *digest;
     uint64_t threads;
-    bool deep, write_manifest, plan;
+    bool deep, write_manifest, plan, other_template;
 };
 
 #define ROW(n, t, f, d, lo, hi, h, ...) { .name = n, .type = HOLD_OPT_##t, .offset = offsetof(struct verify_config, f), .initial = d, .min = lo, .max = hi, .help = h, __VA_ARGS__ }
@@ -23,6 +23,7 @@ static const struct hold_opt rows[] = {
     ROW("digest", STR, digest, NULL, 0, 0, "identity that the model must have", .value = "HEX", .env = "HOLDFAST_MODEL_DIGEST"),
     ROW("state", STR, state, NULL, 0, 0, "folder for the markers, for a model folder that cannot be written", .value = "DIR"),
     ROW("plan", BOOL, plan, "true", 0, 0, "the model must be one that holdfast-runtime runs; --no-plan proves the files only"),
+    ROW("other-template", BOOL, other_template, NULL, 0, 0, "go on although the chat template is not a known one; prompts follow the built-in rule"),
     ROW("verify-threads", U64, threads, "2", 1, 8, "files hashed at once"),
 };
 
@@ -51,7 +52,7 @@ int hold_role_verify(int argc, char **argv) {
     uint64_t begun = hold_job_now_ms();
     const struct hold_verify verify = { .folder = words.at[0], .state_dir = config.state, .manifest_file = config.manifest, .digest = config.digest,
                                         .deep = config.deep, .write_manifest = config.write_manifest, .needs_plan = config.plan,
-                                        .threads = config.threads, .control_fd = control_fd };
+                                        .takes_other_template = config.other_template, .threads = config.threads, .control_fd = control_fd };
     if (hold_verify_run(&verify, &result, &v) < 0)
         return hold_verdict_end(&v, control_fd);
     hold_log(HOLD_LV_INFO, HOLD_EV_VERIFY_DONE, HOLD_LS("folder", words.at[0]), HOLD_LS("digest", result.digest), HOLD_LU("files", result.n_files),

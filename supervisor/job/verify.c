@@ -291,7 +291,7 @@ static int make_plan(struct bench *bench, const struct hold_manifest *list, stru
     if (!mapped.maps || !mapped.files)
         return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, 0, "no memory for %zu mappings", list->n_files);
     hold_autobuf plan = hold_buf_with_max(HOLD_PLAN_MAX_BYTES), warnings = hold_buf_with_max(64u << 10);
-    struct hold_prove_options options = { .needs_tokenizer = true };
+    struct hold_prove_options options = { .needs_tokenizer = true, .takes_other_template = bench->verify->takes_other_template };
     memcpy(options.digest, digest, 32);
     int rc = map_files(bench, list, &mapped, v);
     if (rc == 0)
