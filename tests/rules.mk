@@ -14,6 +14,12 @@ $(UNIT_TEST): $(BUILD)/%: %.c $(UNIT_LIB) $(BUILD)/.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -pie -MMD -MP -MF $@.d $< $(UNIT_LIB) $(UNIT_LIBS) -o $@
 
+# Measurements; `make bench` runs them.
+BENCH_TEST := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/*.c))
+$(BENCH_TEST): $(BUILD)/%: %.c $(UNIT_LIB) $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -pie -MMD -MP -MF $@.d $< $(UNIT_LIB) $(UNIT_LIBS) -o $@
+
 # Without a fuzzer a target reads its corpus through replay.c; VARIANT=fuzz builds it under libFuzzer.
 FUZZ_MAIN = $(if $(filter fuzz,$(VARIANT)),-fsanitize=fuzzer,tests/fuzz/replay.c)
 $(FUZZ_TEST): $(BUILD)/%: %.c tests/fuzz/replay.c $(UNIT_LIB) $(BUILD)/.flags
@@ -44,7 +50,7 @@ units: $(UNIT_TEST) emu ## build and run the unit, property and kernel tests
 
 fuzz-programs: $(FUZZ_TEST)
 unit-programs: $(UNIT_TEST) $(FUZZ_TEST)
-test-programs: unit-programs $(HELPERS) emu
+test-programs: unit-programs $(BENCH_TEST) $(HELPERS) emu
 
 check-programs: all test-programs
 	@$(MAKE) -s VARIANT=asan unit-programs

@@ -3,8 +3,12 @@
 
 /* Rows of x that go through one block of weights before the next: they should stay in the second-level cache. */
 #define ROW_BLOCK 48u
-/* Weight bytes of a block: large enough that dealing is cheap, small enough that the last one delays nobody. */
-#define BLOCK_BYTES 65536u
+/* Weight bytes of a block: large enough that dealing is cheap and streams are long, small enough that the last one delays
+ * nobody. */
+#define BLOCK_BYTES (256u << 10)
+/* Blocks that each thread should get at least, and outputs of a block at least, whole tiles of every variant. */
+#define BLOCKS_EACH 4u
+#define LEAST_OUTS 24u
 
 struct blocks {
     struct cpu_product whole;
@@ -24,8 +28,10 @@ static void run_block(void *context, uint32_t i) {
 
 int cpu_matmul(struct hold_stream *s, struct hold_t2 y, struct hold_t2 x, struct hold_t2 w, struct hold_t2 b) {
     size_t row_bytes = (size_t) x.cols * hold_dtype_bytes(w.dtype);
-    uint64_t outs = BLOCK_BYTES / row_bytes + 1, work = (uint64_t) x.rows * x.cols * y.cols;
-    outs = (outs + 23) / 24 * 24; /* whole tiles of every variant */
+    uint64_t work = (uint64_t) x.rows * x.cols * y.cols, outs = BLOCK_BYTES / row_bytes;
+    uint64_t share = y.cols / (BLOCKS_EACH * hold_pool_threads(s->device->pool));
+    outs = (outs < share ? outs : share) / LEAST_OUTS * LEAST_OUTS;
+    outs = outs < LEAST_OUTS ? LEAST_OUTS : outs;
     if (work < CPU_WORTH_ELEMENTS || outs > y.cols)
         outs = y.cols;
     struct blocks blocks = { .whole = { .y = y, .x = x, .w = w, .b = b }, .rows = x.rows < ROW_BLOCK ? x.rows : ROW_BLOCK,
