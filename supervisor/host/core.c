@@ -8,6 +8,8 @@
 #include "supervisor/host/died.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -486,6 +488,7 @@ int hold_core_init(struct hold_core *core, const struct hold_config *config, con
     *ret_status = HOLD_EXIT_INTERNAL;
     if (inherited->folder[0] && chdir("/") < 0) /* the start folder is the child's; we do not hold its file system */
         return hold_fail(err, HOLD_E_IO, errno, "go to '/'");
+    hold_tree_spare(&core->tree);
     if (hold_loop_init(&core->loop, signals, err) < 0 || hold_tree_adopt(err) < 0 || hold_start_init(core, err) < 0 || open_output(core, err) < 0)
         return -1;
     if (open_outside(core, ret_status, err) < 0)
@@ -497,6 +500,31 @@ int hold_core_init(struct hold_core *core, const struct hold_config *config, con
     for (size_t i = 0; i < core->n_members; i++)
         init_member(core, i);
     return 0;
+}
+
+/* Everything is over and written down; only our own output may still wait for its reader, and signals change nothing now. */
+static void flush_output(struct hold_core *core) {
+    if (!core->has_output)
+        return;
+    for (size_t i = 0; i < core->n_members; i++)
+        hold_output_finish(&core->output, (int) i);
+    uint64_t patience_ms = core->config->output == HOLD_OUTPUT_BLOCK ? core->config->grace_ms : 1000;
+    size_t lost = hold_output_flush(&core->output, (int) HOLD_MIN(patience_ms, (uint64_t) 3600000));
+    if (lost > 0)
+        hold_log(HOLD_LV_WARN, HOLD_EV_OUTPUT_LOST, HOLD_LU("bytes", lost), HOLD_LS("why", "nobody read them at the end"));
+    if (hold_tree_spared(&core->tree) == 0)
+        return;
+    /* Whoever came with us through exec may be a tee behind our output: it sees the end of it and has a moment, since the end
+     * of process 1 is the end of all. */
+    hold_output_close(&core->output);
+    core->has_output = false;
+    hold_autofd nothing = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (nothing < 0)
+        return;
+    for (int fd = 1; fd <= 2; fd++)
+        (void) dup3(nothing, fd, O_CLOEXEC);
+    for (int i = 0; i < 50 && hold_tree_spared(&core->tree) > 0; i++)
+        (void) poll(NULL, 0, 20);
 }
 
 int hold_core_run(struct hold_core *core) {
@@ -528,8 +556,7 @@ int hold_core_run(struct hold_core *core) {
         on_time(core, now_ms);
         hold_act_publish(core, now_ms);
     }
-    if (core->has_output)
-        hold_output_on_ready(&core->output);
+    flush_output(core);
     return core->ending.exit_code;
 }
 

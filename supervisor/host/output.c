@@ -25,6 +25,8 @@
 /* Last reading of pipes whose writers are gone: at most what a pipe can hold. */
 #define FINISH_BYTES ((size_t) 2 << 20)
 
+#define HELD_MAX (HOLD_OUTPUT_HELD_BYTES + FINISH_BYTES)
+
 enum outlet_kind { OUTLET_PLAIN, OUTLET_NONBLOCK, OUTLET_SOCKET, OUTLET_POLLED };
 
 enum { TAG_OUTLET = 1000 };
@@ -35,7 +37,7 @@ enum { TAG_OUTLET = 1000 };
  * opened a second time; a socket takes a flag a call; of the rest poll is asked first; a regular file never blocks. */
 static void outlet_open(struct hold_outlet *o, int fd) {
     struct stat st;
-    *o = (struct hold_outlet) { .fd = fd, .kind = OUTLET_POLLED, .held = hold_buf_with_max(HOLD_OUTPUT_HELD_BYTES) };
+    *o = (struct hold_outlet) { .fd = fd, .kind = OUTLET_POLLED, .held = hold_buf_with_max(HELD_MAX) };
     if (fstat(fd, &st) < 0) {
         o->is_dead = true;
         return;
@@ -103,7 +105,6 @@ static void outlet_flush(struct hold_output *h, int which) {
     }
     if (o->sent == o->held.n) { /* what was needed for a jam is given back: idle process 1 holds nothing */
         hold_buf_release(&o->held);
-        o->held = hold_buf_with_max(HOLD_OUTPUT_HELD_BYTES);
         o->sent = 0;
     } else if (o->sent > HOLD_OUTPUT_HELD_BYTES / 2) {
         hold_buf_consume(&o->held, o->sent);
@@ -113,7 +114,8 @@ static void outlet_flush(struct hold_output *h, int which) {
 }
 
 static size_t outlet_room(const struct hold_outlet *o) {
-    return o->is_dead ? SIZE_MAX : HOLD_OUTPUT_HELD_BYTES - (o->held.n - o->sent);
+    const size_t most = HOLD_OUTPUT_HELD_BYTES + o->spare, pending = o->held.n - o->sent;
+    return o->is_dead ? SIZE_MAX : most > pending ? most - pending : 0;
 }
 
 /* Takes all n bytes: written, or held. The caller has asked for room. */
@@ -130,7 +132,7 @@ static void outlet_take(struct hold_output *h, int which, const char *bytes, siz
         n -= took;
     }
     if (n > 0) {
-        if (o->held.n + n > HOLD_OUTPUT_HELD_BYTES) {
+        if (o->held.n + n > HELD_MAX) {
             hold_buf_consume(&o->held, o->sent);
             o->sent = 0;
         }
@@ -425,12 +427,22 @@ void hold_output_on_ready(struct hold_output *o) {
     }
 }
 
+size_t hold_output_pending(const struct hold_output *o) {
+    size_t n = 0;
+    for (int i = 0; i < 2; i++)
+        if (!o->outlet[i].is_dead)
+            n += o->outlet[i].held.n - o->outlet[i].sent;
+    return n;
+}
+
 void hold_output_finish(struct hold_output *o, int who) {
     struct hold_output_source *s = find(o, who);
     if (!s || who < 0)
         return;
     const bool block = o->block;
-    o->block = false; /* the writer is gone: what does not fit now is lost, and said so */
+    o->block = false; /* the writer is gone and cannot be made to wait */
+    for (int i = 0; i < 2; i++)
+        o->outlet[i].spare = block ? FINISH_BYTES : 0;
     for (int stream = 0; stream < 2; stream++) {
         if (s->stream[stream].fd < 0)
             continue;
@@ -442,14 +454,21 @@ void hold_output_finish(struct hold_output *o, int who) {
         stream_end(o, s, stream);
     }
     o->block = block;
+    for (int i = 0; i < 2; i++)
+        o->outlet[i].spare = 0;
 }
 
-size_t hold_output_pending(const struct hold_output *o) {
-    size_t n = 0;
-    for (int i = 0; i < 2; i++)
-        if (!o->outlet[i].is_dead)
-            n += o->outlet[i].held.n - o->outlet[i].sent;
-    return n;
+size_t hold_output_flush(struct hold_output *o, int patience_ms) {
+    size_t before;
+    while ((before = hold_output_pending(o)) > 0) {
+        struct pollfd p = { .fd = o->epoll_fd, .events = POLLIN };
+        if (poll(&p, 1, patience_ms) <= 0)
+            break;
+        hold_output_on_ready(o);
+        if (hold_output_pending(o) >= before) /* something else woke us: a survivor that still writes */
+            break;
+    }
+    return hold_output_pending(o);
 }
 
 uint64_t hold_output_lost(const struct hold_output *o, int who) {

@@ -37,6 +37,7 @@ struct hold_outlet {
     bool is_watched, is_dead;
     struct hold_buf held;
     size_t sent;         /* of held */
+    size_t spare;        /* more than HOLD_OUTPUT_HELD_BYTES may be held: a dead child cannot wait any more */
     bool is_open_line;   /* the last byte taken was not a line end */
 };
 
@@ -80,10 +81,14 @@ int hold_output_fd(const struct hold_output *o);
 HOLD_MUST int hold_output_attach(struct hold_output *o, int who, uid_t uid, gid_t gid, int ret_write_ends[2], struct hold_err *err);
 /* Moves whatever can be moved now. */
 void hold_output_on_ready(struct hold_output *o);
-/* The child and its tree are gone: read what the pipes still hold (bounded), close them. Kept lines stay. */
+/* The child and its tree are gone: read what the pipes still hold (bounded), close them. Kept lines stay. With `block` what
+ * a pipe can hold is taken on top of a full hold: nothing is lost. */
 void hold_output_finish(struct hold_output *o, int who);
-/* Bytes still held for our outlets (so that the end may give them a moment). */
+/* Bytes still held for our outlets. */
 size_t hold_output_pending(const struct hold_output *o);
+/* At the very end: waits for whoever reads us, as long as something is taken every patience_ms. Blocks; what is left then
+ * is lost. Returns how many bytes. */
+size_t hold_output_flush(struct hold_output *o, int patience_ms);
 /* Lines of `who` that were dropped, all its lives together. */
 uint64_t hold_output_lost(const struct hold_output *o, int who);
 /* The last n kept lines of `who`, oldest first, each with '\n', added to out. Returns how many. */

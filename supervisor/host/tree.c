@@ -123,6 +123,13 @@ static int owner_of_root(const struct hold_tree *t, const struct hold_tree_proc 
     return owner_by_tag(t, root->pid);
 }
 
+static bool was_before(const struct hold_tree *t, const struct hold_tree_proc *p) {
+    for (size_t i = 0; i < t->n_before; i++)
+        if (t->before[i].pid == p->pid && t->before[i].born == p->born)
+            return true;
+    return false;
+}
+
 /* Follows the parents up to us. A cycle cannot be: parents are older, but a snapshot is not one moment, so depth is bounded. */
 static void settle_owner(struct hold_tree *t, struct hold_tree_proc *p, pid_t self) {
     struct hold_tree_proc *at = p;
@@ -131,6 +138,8 @@ static void settle_owner(struct hold_tree *t, struct hold_tree_proc *p, pid_t se
             p->owner = at->owner;
             return;
         }
+        if (at->parent == self && was_before(t, at))
+            break;
         if (at->parent == self) {
             int owner = owner_of_root(t, at);
             /* UNKNOWN would be asked for again for each of its children: remembered as ANY, "whoever is swept" */
@@ -198,6 +207,27 @@ static bool belongs(const struct hold_tree_proc *p, int owner) {
 static bool has_any_child(void) {
     siginfo_t info;
     return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 || errno != ECHILD;
+}
+
+void hold_tree_spare(struct hold_tree *t) {
+    if (!has_any_child())
+        return;
+    scan(t);
+    pid_t self = getpid();
+    for (size_t i = 0; i < t->n && t->n_before < HOLD_TREE_BEFORE; i++)
+        if (t->procs[i].parent == self) {
+            t->before[t->n_before].pid = t->procs[i].pid;
+            t->before[t->n_before++].born = t->procs[i].born;
+        }
+}
+
+size_t hold_tree_spared(const struct hold_tree *t) {
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_before; i++) {
+        struct hold_tree_proc p;
+        n += look_at(t->before[i].pid, &p) && p.born == t->before[i].born && p.state != 'Z';
+    }
+    return n;
 }
 
 static void send_to(const struct hold_tree_proc *p, int sig) {

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define HOLD_TREE_BEFORE 16
 #define HOLD_TREE_OWNERS 20
 #define HOLD_TREE_ANY (-1)    /* every descendant of ours, jobs and probes too */
 #define HOLD_TREE_NOBODY (-2) /* a known child that is no member (a job, an exec probe) */
@@ -33,9 +34,20 @@ struct hold_tree {
     struct hold_tree_proc *procs; /* of the last scan; kept for the next one */
     size_t n, capacity;
     bool is_cut; /* /proc could not be read whole: then nothing is proven */
+    struct {
+        pid_t pid;
+        uint64_t born;
+    } before[HOLD_TREE_BEFORE]; /* children that came with us through exec: a shell's `> >(tee log)` is one */
+    size_t n_before;
 };
 
 void hold_tree_release(struct hold_tree *t);
+
+/* Before anything is started: whatever child there is already was started by whoever became us. It and its descendants are
+ * nobody's tree: never signalled, never waited for by a restart. */
+void hold_tree_spare(struct hold_tree *t);
+/* How many of those still live. */
+size_t hold_tree_spared(const struct hold_tree *t);
 
 /* How many processes of owner (or HOLD_TREE_ANY) there are, zombies included; 0 is the proof. Reads /proc unless no child
  * is left at all. When /proc cannot be read, everything counts as one left as long as there is any child. */

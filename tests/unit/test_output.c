@@ -258,6 +258,45 @@ static void finish_reads_what_the_dead_left_and_waits_for_nobody(void **unused) 
     close_bench(&b);
 }
 
+/* The child is dead, its last 60 KiB are in the pipe, a mebibyte is held: with block not a byte is lost. */
+static void death_in_a_jam_loses_nothing_with_block(void **unused) {
+    (void) unused;
+    struct bench b;
+    open_bench(&b, true);
+    assert_true(fcntl(b.child[0], F_SETFL, O_NONBLOCK) == 0);
+    static char chunk[4096], out[4 << 20];
+    memset(chunk, 'z', sizeof chunk);
+    size_t went_in = 0, came_out = 0;
+    for (ssize_t n; (n = write(b.child[0], chunk, sizeof chunk)) > 0; went_in += (size_t) n)
+        hold_output_on_ready(&b.o);
+    close(b.child[0]);
+    close(b.child[1]);
+    hold_output_finish(&b.o, 3);
+    assert_true(hold_output_pending(&b.o) > HOLD_OUTPUT_HELD_BYTES - (128 << 10));
+    for (int i = 0; i < 200 && came_out < went_in; i++) {
+        came_out += take(b.ours[0], out + came_out, sizeof out - came_out);
+        hold_output_on_ready(&b.o);
+    }
+    assert_int_equal(came_out, went_in);
+    assert_int_equal(b.o.lost_bytes, 0);
+    close_bench(&b);
+}
+
+static void flush_ends_when_nobody_reads(void **unused) {
+    (void) unused;
+    struct bench b;
+    open_bench(&b, false);
+    static char chunk[60000];
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(write(b.child[0], chunk, sizeof chunk), sizeof chunk);
+        hold_output_on_ready(&b.o);
+    }
+    assert_true(hold_output_flush(&b.o, 20) > 0);
+    close(b.child[0]);
+    close(b.child[1]);
+    close_bench(&b);
+}
+
 static void slots_are_bounded_and_reused(void **unused) {
     (void) unused;
     struct bench b;
@@ -289,6 +328,8 @@ int main(void) {
         cmocka_unit_test(socket_as_stdout_never_blocks),
         cmocka_unit_test(last_lines_are_the_newest_in_order),
         cmocka_unit_test(finish_reads_what_the_dead_left_and_waits_for_nobody),
+        cmocka_unit_test(death_in_a_jam_loses_nothing_with_block),
+        cmocka_unit_test(flush_ends_when_nobody_reads),
         cmocka_unit_test(slots_are_bounded_and_reused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
