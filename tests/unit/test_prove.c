@@ -284,6 +284,22 @@ static void each_wrong_preprocessor_is_refused_by_name(void **unused) {
     }
 }
 
+static void a_newer_processor_file_is_read_too(void **unused) {
+    (void) unused;
+    static const char text[] = "{\"processor_class\": \"Glm4vProcessor\", \"image_processor\": {\"size\": {\"shortest_edge\": 3136, \"longest_edge\": 50000},"
+                               "\"image_mean\": [0, 0, 0], \"image_std\": [1, 1, 1], \"do_convert_rgb\": true, \"resample\": 3, \"rescale_factor\": 0.00392156862745098}}";
+    struct model_folder f;
+    t_folder(&(struct t_options) { .dialect = T_ROPE }, &f);
+    folder_drop(&f, "preprocessor_config.json");
+    assert_int_equal(record_of(&f).max_pixels, 9633792); /* none: the family's own */
+    folder_put(&f, "processor_config.json", text, strlen(text));
+    const struct hold_record r = record_of(&f);
+    assert_int_equal(r.min_pixels, 3136);
+    assert_int_equal(r.max_pixels, 50000);
+    assert_true(r.image_std[2] == 1 && r.image_mean[0] == 0);
+    folder_free(&f);
+}
+
 static void missing_and_foreign_files_are_named(void **unused) {
     (void) unused;
     struct model_folder f;
@@ -336,6 +352,8 @@ static void an_unknown_template_needs_the_option(void **unused) {
     folder_drop(&f, "chat_template.jinja");
     folder_edit(&f, "tokenizer_config.json", "{", "{\"chat_template\": \"x\", ");
     refused(&f, true, HOLD_E_FORMAT, "the chat template (1 bytes)");
+    folder_edit(&f, "tokenizer_config.json", "\"x\"", "[{\"name\": \"tools\", \"template\": \"a\"}, {\"name\": \"default\", \"template\": \"bcd\"}]");
+    refused(&f, true, HOLD_E_FORMAT, "the chat template (3 bytes)");
     folder_free(&f);
 }
 
@@ -477,6 +495,7 @@ int main(void) {
         cmocka_unit_test(bias_is_decided_by_the_tensors_when_unsaid),
         cmocka_unit_test(each_wrong_config_is_refused_by_name),
         cmocka_unit_test(each_wrong_preprocessor_is_refused_by_name),
+        cmocka_unit_test(a_newer_processor_file_is_read_too),
         cmocka_unit_test(missing_and_foreign_files_are_named),
         cmocka_unit_test(index_and_shards_must_agree),
         cmocka_unit_test(an_unknown_template_needs_the_option),
