@@ -32,7 +32,7 @@ $(HELPERS): $(BUILD)/tests/%: tests/helpers/%.c $(wildcard tests/helpers/*.h) $(
 	$(call say,CC,$<)$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) $(HELPER_LDFLAGS) $< $(HELPER_LIBS) -lm -o $@
 $(BUILD)/tests/make-t: HELPER_LDFLAGS := -pie
 # inbox is the sandbox itself around any program.
-INBOX_OBJ := $(addprefix $(BUILD)/supervisor/,host/sandbox.o host/seccomp.o host/caps.o policy/sandbox_plan.o policy/sandbox_grants.o \
+INBOX_OBJ := $(addprefix $(BUILD)/supervisor/,host/sandbox.o host/sandbox_seen.o host/seccomp.o host/caps.o policy/sandbox_plan.o policy/sandbox_grants.o \
              policy/sandbox_env.o) $(addprefix $(BUILD)/base/,err.o buf.o num.o)
 $(BUILD)/tests/inbox: $(INBOX_OBJ)
 $(BUILD)/tests/inbox: HELPER_LIBS := $(INBOX_OBJ) -lseccomp -lcap

@@ -209,6 +209,28 @@ static void reap_all(struct hold_core *core, uint64_t now_ms) {
     }
 }
 
+/* The new program runs: which layers hold it, as the kernel sees it. Strict does not let it run when one is not there. */
+static bool check_layers(const char *name, struct hold_sandbox_plan *plan, pid_t pid, bool is_job, struct hold_err *err) {
+    uint32_t verified = 0;
+    if (!plan || plan->level == HOLD_SANDBOX_OFF)
+        return true;
+    bool is_as_planned = hold_sandbox_settle(plan, pid, &verified);
+    hold_autobuf on = hold_buf_with_max(512), partial = hold_buf_with_max(1024), missing = hold_buf_with_max(1024), seen = hold_buf_with_max(512);
+    hold_sandbox_name_layers(plan, 1u << HOLD_LAYER_ON, UINT32_MAX, &on);
+    hold_sandbox_name_layers(plan, 1u << HOLD_LAYER_PARTIAL, UINT32_MAX, &partial);
+    hold_sandbox_name_layers(plan, 1u << HOLD_LAYER_MISSING, UINT32_MAX, &missing);
+    hold_sandbox_name_layers(plan, 1u << HOLD_LAYER_ON, verified, &seen);
+    enum hold_log_level level = is_job && is_as_planned ? HOLD_LV_DEBUG : missing.n ? HOLD_LV_WARN : HOLD_LV_INFO;
+    hold_log(level, HOLD_EV_SANDBOX, HOLD_LS("member", name), HOLD_LS("profile", hold_profile_name(plan->profile)),
+             HOLD_LS("level", hold_sandbox_level_name(plan->level)), HOLD_LS("on", on.data), HOLD_LS("verified", seen.data),
+             HOLD_LS("partial", partial.data), HOLD_LS("missing", missing.data));
+    if (is_as_planned || plan->level != HOLD_SANDBOX_STRICT)
+        return true;
+    (void) kill(pid, SIGKILL);
+    hold_fail(err, HOLD_E_DENIED, 0, "sandbox of '%s': the kernel does not show what was applied: %s", name, missing.data ? missing.data : "");
+    return false;
+}
+
 static void on_exec(struct hold_core *core, unsigned index) {
     struct hold_member *m = index < core->n_members ? &core->members[index] : NULL;
     struct hold_child *child = m ? &m->child : &core->job.child;
@@ -217,7 +239,13 @@ static void on_exec(struct hold_core *core, unsigned index) {
     int fd = child->exec_fd, status = 0;
     struct hold_err err = { 0 };
     hold_loop_drop(&core->loop, fd); /* before it is closed: a child being started elsewhere may hold a copy */
-    int result = hold_child_exec_result(child, m ? m->config->name : "holdfast-job", m ? m->plan : core->job.plan, &status, &err);
+    const char *name = m ? m->config->name : "holdfast-job";
+    struct hold_sandbox_plan *plan = m ? m->plan : core->job.plan;
+    int result = hold_child_exec_result(child, name, plan, &status, &err);
+    if (result > 0 && !check_layers(name, plan, child->pid, !m, &err)) {
+        result = -1;
+        status = HOLD_EXIT_SANDBOX;
+    }
     if (result == 0 && hold_loop_add(&core->loop, fd, HOLD_ON_EXEC, (uint16_t) index, EPOLLIN, &err) < 0)
         hold_log_err(&err);
     if (result < 0) { /* the death follows */

@@ -1,7 +1,7 @@
-/* sandbox.c - performs sandbox plans, finds what the machine allows, checks from outside. Floor: supervisor/host.
+/* sandbox.c - performs sandbox plans, finds what the machine allows. Floor: supervisor/host.
  *
  * Between fork and exec nothing here allocates, locks or formats: the plan's strings are ready, filters are compiled, and
- * each operation is one or a few system calls. Landlock leaves no trace in /proc, so it cannot be verified from outside. */
+ * each operation is one or a few system calls. What came of it is seen by sandbox_seen.c. */
 #include "supervisor/host/sandbox.h"
 #include "supervisor/host/caps.h"
 #include "supervisor/host/seccomp.h"
@@ -258,71 +258,4 @@ int hold_sandbox_enter(const struct hold_sandbox_plan *plan, int report_fd, stru
 void hold_sandbox_exec(const struct hold_sandbox_plan *plan, const char *path, char *const argv[], char *const envp[]) {
     (void) plan; /* without the exec-once filter the kernel does not look at the last three arguments */
     syscall(SYS_execve, path, argv, envp, exec_ticket[0], exec_ticket[1], exec_ticket[2]);
-}
-
-/* --- the parent ----------------------------------------------------------------------------------------------------- */
-
-int hold_sandbox_fail_say(const struct hold_sandbox_plan *plan, const struct hold_sandbox_fail *fail, struct hold_err *err) {
-    if (fail->op >= plan->n_ops)
-        return hold_fail(err, HOLD_E_INTERNAL, fail->sys, "sandbox %s: operation %u of %zu", hold_profile_name(plan->profile), fail->op, plan->n_ops);
-    const struct hold_sandbox_op *op = &plan->ops[fail->op];
-    const char *path = hold_sandbox_plan_text(plan, op->path_at);
-    return hold_fail(err, HOLD_E_DENIED, fail->sys, "sandbox %s: layer %s: %s%s%s%s", hold_profile_name(plan->profile),
-                     hold_layer_name(op->layer), hold_sandbox_op_name(op->kind), *path ? " '" : "", path, *path ? "'" : "");
-}
-
-struct outside {
-    bool has_no_new_privs, is_filtered, is_uncapable, is_user;
-    bool is_bounding_empty;
-    unsigned long n_filters;
-};
-
-/* The value of a line "Name:\tvalue" of /proc/<pid>/status in the given base, or all ones when it is not there. */
-static unsigned long long status_value(const char *status, const char *name, int base) {
-    const char *at = strstr(status, name);
-    return at ? strtoull(at + strlen(name), NULL, base) : ~0ull;
-}
-
-static bool look(const struct hold_sandbox_plan *plan, pid_t pid, struct outside *ret) {
-    char path[40], status[4096];
-    snprintf(path, sizeof(path), "/proc/%d/status", (int) pid);
-    hold_autofd fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : read(fd, status, sizeof(status) - 1);
-    if (n <= 0)
-        return false;
-    status[n] = '\0';
-    ret->has_no_new_privs = status_value(status, "\nNoNewPrivs:", 10) == 1;
-    ret->is_filtered = status_value(status, "\nSeccomp:", 10) == 2;
-    ret->n_filters = (unsigned long) status_value(status, "\nSeccomp_filters:", 10); /* absent before 5.9: all ones */
-    ret->is_uncapable = status_value(status, "\nCapEff:", 16) == 0 && status_value(status, "\nCapPrm:", 16) == 0 &&
-                        status_value(status, "\nCapInh:", 16) == 0 && status_value(status, "\nCapAmb:", 16) == 0;
-    ret->is_bounding_empty = status_value(status, "\nCapBnd:", 16) == 0;
-    ret->is_user = status_value(status, "\nUid:", 10) == plan->uid;
-    return true;
-}
-
-void hold_sandbox_layers(const struct hold_sandbox_plan *plan, pid_t pid, struct hold_layer_report ret_layers[HOLD_LAYER_COUNT]) {
-    for (size_t i = 0; i < HOLD_LAYER_COUNT; i++)
-        ret_layers[i] = (struct hold_layer_report) { .note = plan->layers[i] };
-    struct outside seen;
-    if (!look(plan, pid, &seen))
-        return;
-    const struct { enum hold_layer layer; bool is_so; } checks[] = {
-        { HOLD_LAYER_NO_NEW_PRIVS, seen.has_no_new_privs },
-        { HOLD_LAYER_CALLS, seen.is_filtered && seen.n_filters >= 3 },
-        { HOLD_LAYER_EXEC_ONCE, seen.is_filtered && seen.n_filters >= 3 },
-        { HOLD_LAYER_CAPABILITIES, seen.is_uncapable },
-        { HOLD_LAYER_BOUNDING, seen.is_bounding_empty },
-        { HOLD_LAYER_IDENTITY, seen.is_user },
-    };
-    for (size_t i = 0; i < HOLD_COUNT_OF(checks); i++) {
-        struct hold_layer_report *r = &ret_layers[checks[i].layer];
-        if (r->note.state != HOLD_LAYER_ON)
-            continue;
-        r->is_verified = checks[i].is_so;
-        if (!r->is_verified) {
-            r->note.state = HOLD_LAYER_MISSING;
-            snprintf(r->note.reason, sizeof(r->note.reason), "was applied, but /proc/%d/status does not show it", (int) pid);
-        }
-    }
 }

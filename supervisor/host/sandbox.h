@@ -60,4 +60,12 @@ struct hold_layer_report {
  * Blocks on nothing; a process that is gone leaves all unverified. */
 void hold_sandbox_layers(const struct hold_sandbox_plan *plan, pid_t pid, struct hold_layer_report ret_layers[HOLD_LAYER_COUNT]);
 
+/* The same, and the plan's notes become what was seen, so that whoever shows them shows the truth. Bit i of *ret_verified: layer
+ * i was seen. False when the kernel contradicts the plan. */
+bool hold_sandbox_settle(struct hold_sandbox_plan *plan, pid_t pid, uint32_t *ret_verified);
+
+/* Adds the names of the layers in one of the states (bits 1 << enum hold_layer_state) and among the given ones (bits 1 << enum
+ * hold_layer), separated by commas, each that is not wholly on with its reason. */
+void hold_sandbox_name_layers(const struct hold_sandbox_plan *plan, uint32_t states, uint32_t among, struct hold_buf *b);
+
 #endif

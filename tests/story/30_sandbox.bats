@@ -216,6 +216,21 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); open(sys.argv[1], "w"
     wait "$pid" || :
 }
 
+@test "the log says which layers hold the server, which were seen by the kernel's word, and what is missing" {
+    "$BIN/holdfast" --state-dir "$BATS_TEST_TMPDIR" --log-level info --sandbox best-effort -- sleep 100 > /dev/null 2> "$BATS_TEST_TMPDIR/log" 3>&- &
+    local pid=$!
+    for _ in $(seq 200); do grep -q '"ev":"sandbox"' "$BATS_TEST_TMPDIR/log" && break; read -rt 0.05 _ <> <(:) || :; done
+    run -0 grep '"ev":"sandbox"' "$BATS_TEST_TMPDIR/log"
+    echo "$output"
+    [[ "$output" == *'"profile":"foreign","level":"best-effort"'* ]]
+    [[ "$output" == *'"verified":"'*'capabilities, no-new-privs, seccomp'* ]]
+    [ "$(id -u)" -ne 0 ] || [[ "$output" == *'"missing":"identity (runs as user 0'* ]]
+    run -0 "$BIN/holdfast" status --json --state-dir "$BATS_TEST_TMPDIR"
+    [[ "$output" == *'"profile":"foreign"'*'"applied":['*'"seccomp"'* ]]
+    kill "$pid"
+    wait "$pid" || :
+}
+
 @test "holdfast refuses to start what strict cannot have: status 100 and the layer's name" {
     need_root
     AS=() VICTIM_AS=()
