@@ -55,6 +55,12 @@ stories() { # bats files, one after the other, TAP output
     done
 }
 
+# Random model shapes against the published classes; wants a python with torch, transformers and pillow (5 GB), so it is named.
+random_models() {
+    if [ -z "${HOLD_TORCH_PYTHON:-}" ]; then echo "ok random models # skip set HOLD_TORCH_PYTHON to a python with torch, transformers, pillow"; return; fi
+    "$HOLD_TORCH_PYTHON" tests/golden/random_glm4v.py build/release/libexec/holdfast-runtime 1 "${HOLD_SEEDS:-200}" 2> /dev/null
+}
+
 lint() {
     python3 tests/lint/lint.py
     python3 tests/lint/plant.py
@@ -89,6 +95,7 @@ soak)
     export HOLD_SEEDS=${HOLD_SEEDS:-5000}
     suite 'units, sanitized' cmocka asan
     suite fuzz sh tests/fuzz/fuzz.sh
+    suite 'random models' random_models
     suite stories stories tests/story/*.bats
     ;;
 lint) suite lint lint ;;

@@ -51,6 +51,11 @@ golden() {
     done
 }
 
+@test "the trained little model gives the published library's logits and greedy ids" {
+    cd "$BATS_TEST_DIRNAME/../.."
+    python3 tests/golden/little.py "$RUNTIME" examples/little-model
+}
+
 @test "int8 is refused by name" {
     run "$RUNTIME" eval --model "$T" --ids 1 --dtype int8
     [ "$status" -eq 65 ]
