@@ -69,7 +69,7 @@ lint() {
     mapfile -t prose < <(git ls-files '*.md' '*.c' '*.h' '*.sh' '*.py' | grep -vE 'checkpoint|golden|corpus')
     one shellcheck shellcheck -S warning "${scripts[@]}"
     one codespell codespell -q 3 -L "$(paste -sd, tests/lint/words.txt)" "${prose[@]}"
-    one cppcheck cppcheck -q --std=c11 '-D__VA_OPT__(...)=__VA_ARGS__' --enable=warning,portability --inline-suppr --error-exitcode=1 --suppressions-list=tests/lint/cppcheck.txt -I . -D_GNU_SOURCE -j2 base supervisor runtime kernels/ref
+    one cppcheck cppcheck -q --std=c11 '-D__VA_OPT__(...)=__VA_ARGS__' --enable=warning,portability --inline-suppr --error-exitcode=1 --suppressions-list=tests/lint/cppcheck.txt -I . -D_GNU_SOURCE -D__x86_64__ -j2 base supervisor runtime kernels/ref
 }
 
 check() {

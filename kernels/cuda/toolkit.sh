@@ -6,11 +6,12 @@ shift
 if command -v nvcc > /dev/null || [ -x "$kit/nvidia/cu13/bin/nvcc" ]; then exit 0; fi
 python=$(command -v python3) || { echo "holdfast: no nvcc on PATH, and no python3 to install the toolkit's wheels with" >&2; exit 1; }
 echo "holdfast: no nvcc on PATH: installing the toolkit's wheels into $kit (0.4 GB)"
-set -- $(printf '%s==13.0.* ' "$@")
 if ! "$python" -m pip --version > /dev/null 2>&1; then
     "$python" -m venv "$kit.venv" && python=$kit.venv/bin/python
 fi
-if ! "$python" -m pip install -q --no-deps --disable-pip-version-check --target "$kit" "$@" 2> "$kit.log"; then
+mkdir -p "$(dirname "$kit")"
+for wheel; do echo "$wheel==13.0.*"; done > "$kit.txt"
+if ! "$python" -m pip install -q --no-deps --disable-pip-version-check --target "$kit" -r "$kit.txt" 2> "$kit.log"; then
     tail -3 "$kit.log" >&2
     echo "holdfast: the wheels could not be installed; install the CUDA Toolkit 13.0 and put nvcc on PATH" >&2
     exit 1

@@ -177,7 +177,7 @@ static int prepare(const struct hold_child_request *r, int *ret_status, struct h
     prepared.shell[0] = "sh";
     prepared.shell[1] = prepared.path;
     size_t k = 1;
-    for (; r->argv[k] && k < HOLD_CHILD_ENV_MAX; k++)
+    for (; k < HOLD_CHILD_ENV_MAX && r->argv[k]; k++)
         prepared.shell[k + 1] = r->argv[k];
     prepared.shell[k + 1] = NULL;
     return 0;
