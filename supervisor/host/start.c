@@ -174,6 +174,7 @@ int hold_start_init(struct hold_core *core, struct hold_err *err) {
     bool needs_ours = core->config->mode == HOLD_MODE_RUN || core->config->preflight || *core->config->model_source;
     if (needs_ours)
         find_loader(core);
+    core->facts = (struct hold_sandbox_facts) { .uid = geteuid(), .gid = getegid() }; /* whose the output pipes are, sandbox or not */
     if (core->config->sandbox != HOLD_SANDBOX_OFF)
         hold_sandbox_facts_find(&core->facts);
     (void) err;

@@ -206,8 +206,9 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); open(sys.argv[1], "w"
         -- sh -c 'echo started; exec sleep 100' > "$BATS_TEST_TMPDIR/out" 2> "$BATS_TEST_TMPDIR/log" 3>&- &
     local pid=$!
     for _ in $(seq 200); do [ -s "$BATS_TEST_TMPDIR/out" ] && break; read -rt 0.05 _ <> <(:) || :; done
-    run ! grep -a hf_secret "/proc/$pid/environ"
-    run ! grep hf_secret "$BATS_TEST_TMPDIR/log"
+    run -0 grep -c . "$BATS_TEST_TMPDIR/out"
+    run -1 grep -a hf_secret "/proc/$pid/environ"
+    run -1 grep hf_secret "$BATS_TEST_TMPDIR/log"
     # The server gets what is its own (a password, the proxy), not holdfast's token.
     run -0 cat "/proc/$(cat "/proc/$pid/task/$pid/children" | tr -d ' ')/environ"
     [[ "$output" == *hf_secret_8* ]]
