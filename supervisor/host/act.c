@@ -169,6 +169,21 @@ static void warm_up(struct hold_core *core, struct hold_member *m) {
     hold_core_post_member(core, m->index, HOLD_MEMBER_EV_WARM);
 }
 
+void hold_act_keep_evidence(struct hold_core *core, const struct hold_member *m, const char *moment, const char *why) {
+    char name[64];
+    hold_autobuf last = hold_buf_with_max(32768);
+    struct hold_err err = { 0 };
+    if (!core->record.page) /* no state folder */
+        return;
+    if (core->has_output)
+        (void) hold_output_last(&core->output, m->index, HOLD_OUTPUT_LAST_LINES, &last);
+    (void) snprintf(name, sizeof(name), "%s-%s", moment, m->config->name);
+    struct hold_evidence_moment e = { .folder = core->config->state_dir, .name = name, .member = m->config->name, .why = why, .pid = m->child.pid,
+                                      .unix_s = core->started_wall_s + (core->now_ms - core->started_ms) / 1000, .last_lines = last.data };
+    if (hold_evidence_keep(&core->cgroup, &e, &err) < 0)
+        hold_log(HOLD_LV_DEBUG, HOLD_EV_WARN, HOLD_LS("what", err.text), HOLD_LS("then", "the evidence is not kept"));
+}
+
 static void kill_tree(struct hold_core *core, struct hold_member *m) {
     char evidence[HOLD_VIEW_TEXT] = "";
     if (m->child.pid <= 0 && hold_tree_left(&core->tree, m->index) == 0) {
@@ -186,6 +201,8 @@ static void kill_tree(struct hold_core *core, struct hold_member *m) {
              HOLD_LS("deadline", m->killed_by < HOLD_MEMBER_DL_COUNT ? hold_member_deadline_name(m->killed_by) : ""), HOLD_LS("evidence", evidence));
     if (evidence[0])
         (void) snprintf(m->said, sizeof(m->said), "%s", evidence);
+    if (m->child.pid > 0)
+        hold_act_keep_evidence(core, m, "kill", hold_kill_name(m->killed));
     hold_child_signal(&m->child, SIGKILL, false);
     (void) hold_tree_signal(&core->tree, m->index, SIGKILL, false);
     core->tree_changed = true;

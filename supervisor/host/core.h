@@ -197,6 +197,8 @@ void hold_act_read_memory(struct hold_core *core);
 void hold_act_record(struct hold_core *core, const struct hold_member *m, bool is_open);
 uint32_t hold_act_random(struct hold_core *core);
 const char *hold_job_name(enum hold_job_kind kind);
+/* Facts and last lines of a member to STATE/MOMENT-MEMBER.json. */
+void hold_act_keep_evidence(struct hold_core *core, const struct hold_member *m, const char *moment, const char *why);
 /* view.c: the termination message of this moment. */
 void hold_act_report(struct hold_core *core);
 /* A signal for the members that is no stop request: rewritten, forwarded. */

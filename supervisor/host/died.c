@@ -170,6 +170,8 @@ void hold_died_member(struct hold_core *core, struct hold_member *m, int wait_st
         hold_log(HOLD_LV_ERROR, HOLD_EV_DIAGNOSIS, HOLD_LS("member", m->config->name), HOLD_LS("cause", hold_cause_info(m->diagnosis.cause)->name),
                  HOLD_LS("action", hold_action_name(m->diagnosis.action)), HOLD_LS("text", m->diagnosis.text), HOLD_LS("advice", m->diagnosis.advice),
                  HOLD_LB("final", fate != HOLD_FATE_RETRY), HOLD_LU("restarts_left", hold_budget_left(&m->budget, now_ms)));
+    if (!f.is_stopping && !f.is_clean)
+        hold_act_keep_evidence(core, m, "death", m->diagnosis.text);
     core->report_is_due = true;
     follow(core, m, fate, status, now_ms);
 }

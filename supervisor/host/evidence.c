@@ -3,6 +3,7 @@
 
 #include "base/auto.h"
 #include "base/err.h"
+#include "base/io.h"
 #include "base/list.h"
 
 #include <dirent.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #define FILE_BYTES 8192
+#define KEPT_BYTES 65536
 #define THREADS_SEEN 4096 /* counted for the sentence; more are not looked at */
 
 /* At most FILE_BYTES - 1 bytes of a file, terminated; the number of bytes, 0 when it cannot be read. */
@@ -308,6 +310,34 @@ void hold_evidence_gather(const char *root, const struct hold_cgroup *c, pid_t p
         hold_buf_addf(out, "],\"threads_left_out\":%u", seen > HOLD_EVIDENCE_THREADS ? seen - HOLD_EVIDENCE_THREADS : 0);
     }
     hold_buf_addc(out, '}');
+}
+
+int hold_evidence_keep(const struct hold_cgroup *c, const struct hold_evidence_moment *m, struct hold_err *err) {
+    char path[512];
+    hold_autobuf out = hold_buf_with_max(KEPT_BYTES);
+    const struct {
+        const char *key, *value;
+    } texts[] = { { "member", m->member }, { "why", m->why }, { "last_lines", m->last_lines } };
+    hold_buf_addf(&out, "{\"unix_s\":%" PRIu64, m->unix_s);
+    for (size_t i = 0; i < HOLD_COUNT_OF(texts); i++)
+        if (texts[i].value) {
+            hold_buf_addf(&out, ",\"%s\":", texts[i].key);
+            hold_buf_add_json(&out, texts[i].value, strlen(texts[i].value));
+        }
+    hold_buf_adds(&out, ",\"facts\":");
+    hold_evidence_gather("", c, m->pid, &out);
+    hold_buf_adds(&out, "}\n");
+    if (hold_buf_check(&out, "evidence", err) < 0)
+        return -1;
+    const int n = snprintf(path, sizeof path, "%s/%s.json", m->folder, m->name);
+    if (n < 0 || (size_t) n >= sizeof path)
+        return hold_fail(err, HOLD_E_LIMIT, 0, "evidence '%s': the path is too long", m->name);
+    hold_autofd fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (fd < 0)
+        return hold_fail(err, HOLD_E_IO, errno, "open '%s'", path);
+    if (hold_pwrite_all(fd, out.data, out.n, 0, path, err) < 0)
+        return -1;
+    return ftruncate(fd, (off_t) out.n) < 0 ? hold_fail(err, HOLD_E_IO, errno, "cut '%s'", path) : 0;
 }
 
 /* Which pair of state and wait channel most threads share: two passes would race, so the first places are counted. */

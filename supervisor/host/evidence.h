@@ -7,6 +7,7 @@
 #define HOLD_SUPERVISOR_HOST_EVIDENCE_H
 
 #include "base/buf.h"
+#include "base/err.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,6 +48,16 @@ void hold_proc_read(const char *root, pid_t pid, struct hold_proc *ret);
 /* Facts as JSON: {"memory":{...},"psi":{"memory":{...},"io":{...}},"process":{...},"threads":[{"tid","comm","state","wchan"}...]}
  * at most HOLD_EVIDENCE_THREADS of them, then "threads_left_out". pid 0: no process. */
 void hold_evidence_gather(const char *root, const struct hold_cgroup *c, pid_t pid, struct hold_buf *out);
+/* What is kept of one moment: facts as above and the last lines of output, as one JSON object in folder/NAME.json, which is
+ * replaced in place (not durable: nothing here may wait for a disk). At most 64 KiB. Text may be NULL. */
+struct hold_evidence_moment {
+    const char *folder, *name; /* "kill-engine", "death-engine" */
+    const char *member, *why;
+    uint64_t unix_s;
+    pid_t pid;                 /* 0: it is gone */
+    const char *last_lines;
+};
+HOLD_MUST int hold_evidence_keep(const struct hold_cgroup *c, const struct hold_evidence_moment *m, struct hold_err *err);
 /* One clause for people: "41 of 44 threads in D at nfs_wait_bit_killable, 1.2 MiB/s ..."; empty when nothing stands out. */
 void hold_evidence_sentence(const char *root, pid_t pid, char *out, size_t out_bytes);
 

@@ -77,6 +77,13 @@ SH
     event diagnosis '"cause":"unhealthy"'
     event kill
     grep '"ev":"kill"' "$ERR" | grep -q 'threads in state'
+    python3 - "$STATE/kill-server.json" "$STATE/death-server.json" <<'PY'
+import json, sys
+kill, death = (json.load(open(f)) for f in sys.argv[1:])
+assert kill["why"] == "unhealthy" and kill["facts"]["threads"][0]["state"] in "SRD", kill
+assert "no cause here" in kill["last_lines"], kill
+assert "stopped answering" in death["why"] and "process" not in death["facts"], death
+PY
 }
 
 @test "an endless header and a dripping peer fail at the timeout; memory stays flat" {
