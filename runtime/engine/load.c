@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/num.h"
+#include "runtime/engine/slots.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,117 +51,22 @@ static enum hold_dtype wanted_dtype(enum hold_dtype stored, enum hold_dtype act)
     return act == HOLD_BF16 ? HOLD_BF16 : stored == HOLD_F16 ? HOLD_F32 : stored;
 }
 
-/* A slot in struct hold_weights and the matrix it wants. */
-struct slot {
-    struct hold_t2 *view;
-    uint64_t rows, cols;
-};
-
 /* The merge x merge filter of the tower is stored [out][channel][y][x] and used [out][y][x][channel]. */
 static bool is_reordered(uint32_t role) {
     return role == HOLD_ROLE_V_DOWNSAMPLE;
 }
 
-static struct slot text_slot(struct hold_weights *w, uint32_t role, uint32_t number) {
-    const struct hold_record *r = &w->record;
-    struct hold_decoder *d = &w->decoder;
-    struct hold_layer *l = number < r->n_layers ? &w->layers[number] : NULL;
-    uint64_t q = (uint64_t) r->n_heads * r->head_dim, kv = (uint64_t) r->n_kv_heads * r->head_dim, hidden = r->hidden;
-    if (role == HOLD_ROLE_EMBED)
-        return (struct slot) { &d->embed, r->vocab, hidden };
-    if (role == HOLD_ROLE_FINAL_NORM)
-        return (struct slot) { &d->final_norm, 1, hidden };
-    if (role == HOLD_ROLE_LM_HEAD)
-        return (struct slot) { &d->lm_head, r->vocab, hidden };
-    if (!l)
-        return (struct slot) { 0 };
-    const struct slot slots[] = {
-        [HOLD_ROLE_INPUT_NORM] = { &l->input_norm, 1, hidden },
-        [HOLD_ROLE_Q] = { &l->q, q, hidden },
-        [HOLD_ROLE_Q_BIAS] = { &l->q_bias, 1, q },
-        [HOLD_ROLE_K] = { &l->k, kv, hidden },
-        [HOLD_ROLE_K_BIAS] = { &l->k_bias, 1, kv },
-        [HOLD_ROLE_V] = { &l->v, kv, hidden },
-        [HOLD_ROLE_V_BIAS] = { &l->v_bias, 1, kv },
-        [HOLD_ROLE_O] = { &l->o, hidden, q },
-        [HOLD_ROLE_POST_ATTN_NORM] = { &l->post_attn_norm, 1, hidden },
-        [HOLD_ROLE_PRE_MLP_NORM] = { &l->pre_mlp_norm, 1, hidden },
-        [HOLD_ROLE_GATE_UP] = { &l->gate_up, 2 * (uint64_t) r->intermediate, hidden },
-        [HOLD_ROLE_DOWN] = { &l->down, hidden, r->intermediate },
-        [HOLD_ROLE_POST_MLP_NORM] = { &l->post_mlp_norm, 1, hidden },
-    };
-    return role < HOLD_COUNT_OF(slots) ? slots[role] : (struct slot) { 0 };
-}
-
-static struct slot block_slot(struct hold_weights *w, uint32_t role, uint32_t number) {
-    const struct hold_record *r = &w->record;
-    uint64_t hidden = r->vision_hidden, mlp = r->vision_mlp;
-    if (number >= r->vision_depth)
-        return (struct slot) { 0 };
-    struct hold_block *b = &w->blocks[number];
-    const struct slot slots[HOLD_ROLE_COUNT] = {
-        [HOLD_ROLE_V_NORM1] = { &b->norm1, 1, hidden },
-        [HOLD_ROLE_V_NORM2] = { &b->norm2, 1, hidden },
-        [HOLD_ROLE_V_QKV] = { &b->qkv, 3 * hidden, hidden },
-        [HOLD_ROLE_V_PROJ] = { &b->proj, hidden, hidden },
-        [HOLD_ROLE_V_GATE] = { &b->gate, mlp, hidden },
-        [HOLD_ROLE_V_UP] = { &b->up, mlp, hidden },
-        [HOLD_ROLE_V_DOWN] = { &b->down, hidden, mlp },
-    };
-    return slots[role];
-}
-
-static struct slot tower_slot(struct hold_weights *w, uint32_t role) {
-    const struct hold_record *r = &w->record;
-    struct hold_tower *t = &w->tower;
-    uint64_t hidden = r->vision_hidden, out = r->vision_out, mlp = r->merger_mlp;
-    const struct slot slots[HOLD_ROLE_COUNT] = {
-        [HOLD_ROLE_V_PATCH] = { &t->patch, hidden, t->patch_len },
-        [HOLD_ROLE_V_PATCH_BIAS] = { &t->patch_bias, 1, hidden },
-        [HOLD_ROLE_V_CONV_NORM] = { &t->conv_norm, 1, hidden },
-        [HOLD_ROLE_V_POSITION] = { &t->position, (uint64_t) r->position_rows * r->position_rows, hidden },
-        [HOLD_ROLE_V_POST_NORM] = { &t->post_norm, 1, hidden },
-        [HOLD_ROLE_V_DOWNSAMPLE] = { &t->downsample, out, (uint64_t) r->merge * r->merge * hidden },
-        [HOLD_ROLE_V_DOWNSAMPLE_BIAS] = { &t->downsample_bias, 1, out },
-        [HOLD_ROLE_M_PROJ] = { &t->merger_proj, out, out },
-        [HOLD_ROLE_M_NORM] = { &t->merger_norm, 1, out },
-        [HOLD_ROLE_M_NORM_BIAS] = { &t->merger_norm_bias, 1, out },
-        [HOLD_ROLE_M_GATE] = { &t->merger_gate, mlp, out },
-        [HOLD_ROLE_M_UP] = { &t->merger_up, mlp, out },
-        [HOLD_ROLE_M_DOWN] = { &t->merger_down, out, mlp },
-    };
-    return slots[role];
-}
-
-static struct slot slot_of(struct hold_weights *w, uint32_t role, uint32_t number) {
-    if (role >= HOLD_ROLE_COUNT)
-        return (struct slot) { 0 };
-    if (role < HOLD_ROLE_V_PATCH)
-        return text_slot(w, role, number);
-    if (w->record.vision_depth == 0)
-        return (struct slot) { 0 };
-    struct slot slot = tower_slot(w, role);
-    return slot.view ? slot : block_slot(w, role, number);
-}
-
-/* The plan's tensor fits its slot: as many elements, and the same first dimension for matrices. */
-static int check_tensor(struct hold_weights *w, const struct hold_plan_tensor *t, struct slot *ret_slot, struct hold_err *err) {
-    struct slot slot = slot_of(w, t->role, t->layer);
-    const char *name = hold_role_name((enum hold_role) t->role);
-    uint64_t elements = 1, bytes;
-    if (!slot.view)
-        return hold_fail(err, HOLD_E_FORMAT, 0, "the plan has a tensor %s %u that the model has no place for", name, t->layer);
-    for (uint32_t i = 0; i < t->n_dims && i < HOLD_PLAN_MAX_DIMS; i++)
-        if (!hold_mul_u64(elements, t->dims[i], &elements))
-            return hold_fail(err, HOLD_E_FORMAT, 0, "%s %u has more elements than can be", name, t->layer);
-    if (elements != slot.rows * slot.cols || elements == 0 || slot.rows > UINT32_MAX || slot.cols > UINT32_MAX ||
-        (slot.rows > 1 && t->dims[0] != slot.rows))
-        return hold_fail(err, HOLD_E_FORMAT, 0, "%s %u has %ju elements in rows of [%ju], expected [%ju, %ju]", name, t->layer,
-                         (uintmax_t) elements, (uintmax_t) t->dims[0], (uintmax_t) slot.rows, (uintmax_t) slot.cols);
-    if (stored_dtype(t->dtype) == HOLD_DTYPE_NONE || !hold_mul_u64(elements, hold_dtype_bytes(stored_dtype(t->dtype)), &bytes) || bytes != t->bytes)
-        return hold_fail(err, HOLD_E_FORMAT, 0, "%s %u: %ju bytes do not hold its %ju elements", name, t->layer, (uintmax_t) t->bytes,
-                         (uintmax_t) elements);
-    *ret_slot = slot;
+/* The matrix that a tensor is used as: vectors are one row, filters [out, everything else]. The plan has proven the shape. */
+static int shape_of(const struct hold_plan_tensor *t, const struct hold_record *record, struct hold_t2 *ret, struct hold_err *err) {
+    uint64_t dims[HOLD_PLAN_MAX_DIMS], cols = 1, bytes;
+    uint32_t n = hold_role_shape(record, (enum hold_role) t->role, dims);
+    for (uint32_t i = n > 1 ? 1 : 0; i < n; i++)
+        cols *= dims[i];
+    uint64_t rows = n > 1 ? dims[0] : 1;
+    if (rows > UINT32_MAX || cols > UINT32_MAX || !hold_mul_u64(rows * cols, hold_plan_dtype_bytes(t->dtype), &bytes) || bytes != t->bytes || bytes == 0)
+        return hold_fail(err, HOLD_E_FORMAT, 0, "%s %u: %ju bytes do not hold [%ju, %ju]", hold_role_name((enum hold_role) t->role), t->layer,
+                         (uintmax_t) t->bytes, (uintmax_t) rows, (uintmax_t) cols);
+    *ret = hold_t2_of(NULL, (uint32_t) rows, (uint32_t) cols, stored_dtype(t->dtype));
     return 0;
 }
 
@@ -256,33 +162,49 @@ static int tell(struct job *job, uint64_t bytes, struct hold_err *err) {
 }
 
 /* Through the window, whole rows at a time; a vector is one row, cut anywhere. */
-static int read_tensor(struct job *job, const struct hold_plan_tensor *t, struct slot slot, struct hold_err *err) {
-    enum hold_dtype stored = stored_dtype(t->dtype), wanted = wanted_dtype(stored, job->load->act);
+static int read_tensor(struct job *job, const struct hold_plan_tensor *t, struct hold_t2 shape, struct hold_t2 *ret_view, struct hold_err *err) {
+    enum hold_dtype stored = shape.dtype, wanted = wanted_dtype(stored, job->load->act);
     const char *name = hold_plan_file_at(job->load->plan, t->file).name;
-    size_t size = hold_dtype_bytes(stored), row_bytes = (size_t) slot.cols * size;
+    size_t size = hold_dtype_bytes(stored), row_bytes = shape.cols * size;
     void *data = NULL;
     if (row_bytes > WINDOW_BYTES)
         return hold_fail(err, HOLD_E_LIMIT, 0, "%s: a row of %zu bytes; the window has %u", hold_role_name((enum hold_role) t->role),
                          row_bytes, WINDOW_BYTES);
-    if (take_room(job, slot.rows * slot.cols * hold_dtype_bytes(wanted), &data, err) < 0)
+    if (take_room(job, (uint64_t) shape.rows * shape.cols * hold_dtype_bytes(wanted), &data, err) < 0)
         return -1;
-    *slot.view = hold_t2_of(data, (uint32_t) slot.rows, (uint32_t) slot.cols, wanted);
-    for (uint64_t row = 0; row < slot.rows;) {
-        uint64_t n = HOLD_MIN(slot.rows - row, WINDOW_BYTES / row_bytes);
-        size_t bytes = (size_t) n * row_bytes;
-        if (read_window(job->parts->files[t->file].fd, job->window, bytes, t->offset + row * row_bytes, name, err) < 0)
+    *ret_view = hold_t2_of(data, shape.rows, shape.cols, wanted);
+    for (uint32_t row = 0; row < shape.rows;) {
+        uint32_t n = (uint32_t) HOLD_MIN(shape.rows - row, WINDOW_BYTES / row_bytes);
+        size_t bytes = n * row_bytes;
+        if (read_window(job->parts->files[t->file].fd, job->window, bytes, t->offset + (uint64_t) row * row_bytes, name, err) < 0)
             return -1;
         const unsigned char *from = job->window;
         if (is_reordered(t->role)) {
             size_t channels = job->out->weights.record.vision_hidden;
-            reorder_rows(job->spare, job->window, (size_t) n, channels, (size_t) slot.cols / channels, size);
+            reorder_rows(job->spare, job->window, n, channels, shape.cols / channels, size);
             from = job->spare;
         }
-        if (put_window(job, from, bytes, hold_t2_rows(*slot.view, (uint32_t) row, (uint32_t) n), stored, err) < 0 || tell(job, bytes, err) < 0)
+        if (put_window(job, from, bytes, hold_t2_rows(*ret_view, row, n), stored, err) < 0 || tell(job, bytes, err) < 0)
             return -1;
         row += n;
     }
     job->out->read_bytes += t->bytes;
+    return 0;
+}
+
+/* Brings mapped bytes in, a window at a time: the first inference then waits for no disk, and progress is what was read. */
+static int touch_tensor(struct job *job, const unsigned char *data, uint64_t bytes, struct hold_err *err) {
+    const uintptr_t page = 4096;
+    for (uint64_t done = 0; done < bytes;) {
+        uint64_t n = HOLD_MIN(bytes - done, WINDOW_BYTES), ahead = HOLD_MIN(bytes - done, 2 * (uint64_t) WINDOW_BYTES);
+        uintptr_t first = ((uintptr_t) data + (uintptr_t) done) & ~(page - 1), end = (uintptr_t) data + (uintptr_t) (done + ahead);
+        (void) madvise((void *) first, end - first, MADV_WILLNEED); /* advice: nothing is lost where it is refused */
+        for (uint64_t at = 0; at < n; at += page)
+            (void) *(const volatile unsigned char *) (data + done + at);
+        done += n;
+        if (tell(job, n, err) < 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -293,20 +215,22 @@ static bool stays_mapped(const struct job *job, const struct hold_plan_tensor *t
 }
 
 static int place_tensor(struct job *job, const struct hold_plan_tensor *t, struct hold_err *err) {
-    struct slot slot = { 0 };
-    if (check_tensor(&job->out->weights, t, &slot, err) < 0 || open_file(job, t->file, err) < 0)
+    struct hold_t2 shape = { 0 }, *view = hold_slot_of(&job->out->weights, t->role, t->layer);
+    if (!view)
+        return hold_fail(err, HOLD_E_FORMAT, 0, "the plan has a tensor of role %u, layer %u that the model has no place for", t->role, t->layer);
+    if (shape_of(t, &job->out->weights.record, &shape, err) < 0 || open_file(job, t->file, err) < 0)
         return -1;
     if (!stays_mapped(job, t))
-        return read_tensor(job, t, slot, err);
+        return read_tensor(job, t, shape, view, err);
     if (map_file(job, t->file, err) < 0)
         return -1;
     const struct part_file *file = &job->parts->files[t->file];
     if (t->offset > file->map.bytes || t->bytes > file->map.bytes - t->offset)
         return hold_fail(err, HOLD_E_FORMAT, 0, "%s reaches behind its file", hold_role_name((enum hold_role) t->role));
-    *slot.view = hold_t2_of((void *) ((uintptr_t) file->map.data + (uintptr_t) t->offset), (uint32_t) slot.rows, (uint32_t) slot.cols,
-                            stored_dtype(t->dtype));
+    *view = shape;
+    view->data = (void *) ((uintptr_t) file->map.data + (uintptr_t) t->offset);
     job->out->mapped_bytes += t->bytes;
-    return tell(job, t->bytes, err);
+    return touch_tensor(job, view->data, t->bytes, err);
 }
 
 static void fill_dimensions(struct hold_weights *w) {
@@ -326,22 +250,16 @@ static void fill_dimensions(struct hold_weights *w) {
     };
 }
 
-/* Every slot that the record asks for is filled. A tied head is the embedding; biases may be absent as a whole. */
+/* Every slot that the record asks for is filled. A tied head is the embedding. */
 static int check_whole(struct hold_weights *w, struct hold_err *err) {
-    if (!w->decoder.lm_head.data && w->record.is_tied)
-        w->decoder.lm_head = w->decoder.embed;
-    for (uint32_t role = 0; role < HOLD_ROLE_COUNT; role++) {
-        bool is_vision = role >= HOLD_ROLE_V_PATCH;
-        bool is_bias = role == HOLD_ROLE_Q_BIAS || role == HOLD_ROLE_K_BIAS || role == HOLD_ROLE_V_BIAS;
-        if ((is_vision && w->record.vision_depth == 0) || (is_bias && !w->record.has_qkv_bias))
-            continue;
-        uint32_t n = !hold_role_is_layered((enum hold_role) role) ? 1 : is_vision ? w->record.vision_depth : w->record.n_layers;
-        for (uint32_t i = 0; i < n; i++) {
-            struct slot slot = slot_of(w, role, i);
-            if (!slot.view || !slot.view->data)
+    for (uint32_t role = 0; role < HOLD_ROLE_COUNT; role++)
+        for (uint32_t i = 0; i < hold_role_count(&w->record, (enum hold_role) role); i++) {
+            const struct hold_t2 *view = hold_slot_of(w, role, i);
+            if (!view || !view->data)
                 return hold_fail(err, HOLD_E_FORMAT, 0, "the plan has no tensor %s %u", hold_role_name((enum hold_role) role), i);
         }
-    }
+    if (!w->decoder.lm_head.data)
+        w->decoder.lm_head = w->decoder.embed;
     return 0;
 }
 

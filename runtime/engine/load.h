@@ -28,8 +28,8 @@ struct hold_loaded {
 };
 
 /* f32 activations take f32 and bf16 weights as they are (f16 becomes f32); bf16 activations want bf16 weights. On a host
- * device a tensor that needs no conversion is used where its file is mapped; everything else passes through one window of
- * at most 16 MiB. The files must not change while loaded. The stream is borrowed until hold_weights_release.
+ * device a tensor that needs no conversion is used where its file is mapped, its pages brought in; everything else passes
+ * through one window of at most 16 MiB. The files must not change while loaded. The stream is borrowed until hold_weights_release.
  * Fails with CONFIG (type refused), IO, FORMAT (a file is shorter than the plan says, a tensor missing or of another
  * shape), LIMIT, DEVICE. */
 HOLD_MUST int hold_weights_load(const struct hold_load *load, struct hold_stream *s, struct hold_loaded *ret, struct hold_err *err);

@@ -105,10 +105,11 @@ def one(runtime, seed, folder):
     r = random.Random(seed)
     is_text = r.random() < 0.15
     config, patch, merge = (make_text_config(r), 14, 2) if is_text else make_config(r)
-    make_model(config, r).to(r.choice([torch.bfloat16, torch.bfloat16, torch.float32])).save_pretrained(folder)
+    make_model(config, r).to(r.choice([torch.bfloat16, torch.bfloat16, torch.float32])).save_pretrained(
+        folder, max_shard_size=r.choice(["50GB", "300KB"]))
     vocab = config.vocab_size if is_text else config.text_config.vocab_size
     n_images = 0 if is_text else r.choice([0, 1, 1, 2, 3])
-    words = [[r.randrange(vocab - 6) for _ in range(r.randint(1, 12))] for _ in range(n_images + 1)]
+    words = [[r.randrange(vocab - 6) for _ in range(r.choice([1, 2, 5, 12, 70, 600]))] for _ in range(n_images + 1)]
     # cast by loading, not by .to(): that would cast the rotation tables too
     model = (Glm4ForCausalLM if is_text else Glm4vForConditionalGeneration).from_pretrained(
         folder, dtype=torch.float64, attn_implementation="eager").eval()

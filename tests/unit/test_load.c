@@ -2,6 +2,7 @@
  * says. */
 #include "runtime/engine/device.h"
 #include "runtime/engine/fit.h"
+#include "runtime/engine/slots.h"
 #include "tests/helpers/t_plan.h"
 #include "tests/unit/test.h"
 
@@ -73,6 +74,29 @@ static void filter_of_the_tower_is_reordered(void **unused) {
             for (uint64_t place = 0; place < 4; place++)
                 assert_true(got[o * 192 + place * 48 + c] == t_value(&like, seed, (o * 48 + c) * 4 + place));
     t_drop(&t);
+}
+
+static void every_role_has_a_place_of_its_own(void **unused) {
+    (void) unused;
+    static struct hold_layer layers[3];
+    static struct hold_block blocks[2];
+    const struct t_options options = { 0 };
+    struct hold_weights w = { .record = t_record(&options), .layers = layers, .blocks = blocks };
+    const struct hold_t2 *seen[200];
+    size_t n = 0;
+    for (uint32_t role = 0; role < HOLD_ROLE_COUNT; role++) {
+        uint32_t count = hold_role_count(&w.record, (enum hold_role) role);
+        assert_null(hold_slot_of(&w, role, count));
+        for (uint32_t i = 0; i < count; i++) {
+            const struct hold_t2 *view = hold_slot_of(&w, role, i);
+            assert_non_null(view);
+            for (size_t k = 0; k < n; k++)
+                assert_true(seen[k] != view);
+            seen[n++] = view;
+        }
+    }
+    assert_int_equal(n, 69);
+    assert_null(hold_slot_of(&w, HOLD_ROLE_COUNT, 0));
 }
 
 static bool cancel_early(void *context, uint64_t done_bytes, uint64_t total_bytes) {
@@ -187,6 +211,7 @@ static void plan_of_memory_adds_up_or_is_refused_with_numbers(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_stored_type_loads_in_both_types),
+        cmocka_unit_test(every_role_has_a_place_of_its_own),
         cmocka_unit_test(filter_of_the_tower_is_reordered),
         cmocka_unit_test(progress_ends_at_the_total_and_can_cancel),
         cmocka_unit_test(file_of_another_size_and_other_types_are_refused),
