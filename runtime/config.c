@@ -33,6 +33,8 @@ const struct hold_opt hold_rt_rows[] = {
     { "max-image-pixels", HOLD_OPT_U64, AT(max_pixels), "0", 0, 1099511627776.0, "pixels of an image after its resize, two frames counted; 0: the checkpoint's" },
     { "idle-timeout", HOLD_OPT_MS, AT(idle_ms), "60s", 1000, 3600000, "a connection that moves no byte for so long is closed" },
     { "device", HOLD_OPT_ENUM, AT(device), "auto", 0, 0, "what computes", .choices = "auto|cpu|cuda|ref" },
+    { "backend-lib", HOLD_OPT_STR, AT(backend_lib), NULL, 0, 0, "CUDA plug-in instead of the installed one", .value = "FILE" },
+    { "cuda-driver", HOLD_OPT_STR, AT(cuda_driver), NULL, 0, 0, "library with the CUDA driver's calls instead of the system's (tests)", .value = "FILE" },
     { "dtype", HOLD_OPT_ENUM, AT(dtype), "auto", 0, 0, "number format of weights and activations", .choices = "auto|bf16|f32|int8" },
     { "deterministic", HOLD_OPT_BOOL, AT(is_deterministic), "false", 0, 0, "the same bits in every batch, at the price of speed (CUDA; the CPU always does)" },
     { "threads", HOLD_OPT_U64, AT(n_threads), "0", 0, 1024, "threads on the CPU; 0: from affinity and quota" },

@@ -26,6 +26,7 @@ struct hold_rt_config {
     uint64_t max_body_bytes, max_total_bytes, max_connections, max_requests, max_images, max_pixels, idle_ms;
     /* engine */
     int device; /* auto cpu cuda ref */
+    const char *backend_lib, *cuda_driver; /* "": the installed plug-in, the system's driver */
     int dtype;  /* enum hold_rt_dtype */
     bool is_deterministic;
     uint64_t n_threads, max_context, max_sessions, max_waiting, chunk_tokens, cache_bytes, memory_bytes;

@@ -138,7 +138,8 @@ static int open_device(struct life *life) {
     const struct hold_rt_config *c = life->config;
     const struct hold_device_wish wish = {
         .backend = hold_rt_device_name(c),
-        .options = { .n_threads = (uint32_t) c->n_threads, .is_deterministic = c->is_deterministic },
+        .library = *c->backend_lib ? c->backend_lib : NULL,
+        .options = { .n_threads = (uint32_t) c->n_threads, .is_deterministic = c->is_deterministic, .driver = c->cuda_driver },
     };
 
     blame(life, "device", HOLD_EXIT_DEVICE);

@@ -36,7 +36,7 @@
 #define CHUNK_ROWS 512u
 
 struct eval_config {
-    const char *model, *ids, *library;
+    const char *model, *ids, *library, *driver;
     struct hold_strs images;
     int dtype, backend;
     uint64_t next, threads;
@@ -56,6 +56,7 @@ static const struct hold_opt rows[] = {
     { "next", HOLD_OPT_U64, AT(next), "0", 0, 65536, "ids to generate, the most probable one each time" },
     { "backend", HOLD_OPT_ENUM, AT(backend), "auto", 0, 0, "what computes", .choices = "auto|cuda|cpu|ref" },
     { "backend-lib", HOLD_OPT_STR, AT(library), NULL, 0, 0, "CUDA plug-in instead of the installed one", .value = "FILE" },
+    { "cuda-driver", HOLD_OPT_STR, AT(driver), NULL, 0, 0, "library with the CUDA driver's calls instead of the system's (tests)", .value = "FILE" },
     { "threads", HOLD_OPT_U64, AT(threads), "0", 0, 1024, "threads on the CPU; 0: from affinity and quota" },
     { "json", HOLD_OPT_BOOL, AT(json), "true", 0, 0, "print one JSON object (the only form there is)" },
 };
@@ -129,7 +130,7 @@ static int make_plan(struct eval *e, struct hold_err *err) {
 
 static int open_model(struct eval *e, struct hold_err *err) {
     const struct hold_device_wish wish = { .backend = backends[e->config.backend], .library = e->config.library,
-                                           .options = { .n_threads = (uint32_t) e->config.threads, .is_deterministic = true } };
+                                           .options = { .n_threads = (uint32_t) e->config.threads, .is_deterministic = true, .driver = e->config.driver } };
     const struct hold_load load = { .plan = &e->plan, .dir_fd = e->dir_fd, .act = e->config.dtype == DTYPE_F32 ? HOLD_F32 : HOLD_BF16 };
     return hold_device_open(&wish, &e->device, err) < 0 ? -1 : hold_weights_load(&load, &e->device.stream, &e->loaded, err);
 }

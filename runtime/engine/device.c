@@ -30,7 +30,7 @@ static int plugin_path(char *out, size_t out_bytes, struct hold_err *err) {
 /* The table of a plug-in. It stays loaded until the process ends: a backend may hold threads and driver state. */
 static int open_plugin(const char *path, const struct hold_backend **ret, struct hold_err *err) {
     char own[4096];
-    if (!path) {
+    if (!path || !*path) {
         if (plugin_path(own, sizeof own, err) < 0)
             return -1;
         path = own;

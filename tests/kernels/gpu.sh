@@ -6,4 +6,4 @@ if ! [ -e /dev/nvidiactl ]; then
     exit 0
 fi
 HOLD_TEST_GPU=1 CMOCKA_MESSAGE_OUTPUT=tap "$build/tests/kernels/test_cuda" 2>&1 | grep -E '^(ok|not ok|# )'
-HOLD_TEST_BACKEND=cuda HOLD_BUILD="$build" bats --formatter tap tests/story/50_eval.bats | grep -vE '^1\.\.'
+HOLD_TEST_BACKEND=cuda bats --formatter tap tests/story/52_cuda.bats | grep -vE '^1\.\.'
