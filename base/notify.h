@@ -3,8 +3,9 @@
  * The vocabulary on every control pair and on NOTIFY_SOCKET: lines "KEY=value". A child says READY=1, STOPPING=1,
  * STATUS=, ERRNO=, MAINPID=, WATCHDOG=1, EXTEND_TIMEOUT_USEC=, FDSTORE=1 with FDNAME=, FDSTOREREMOVE=1, and of ours
  * X_HOLDFAST_PROGRESS=done/total, X_HOLDFAST_PHASE=warming, X_HOLDFAST_CAUSE=id text, X_HOLDFAST_INFLIGHT=n,
- * X_HOLDFAST_FINDING=id level text (preflight). Process 1 says to its own members PHASE=name, STATUS=text,
- * PROGRESS=done/total, PLAN=1 (one descriptor), GEN=n (two descriptors: the link end and the ring). Unknown keys are skipped. A message is at most 4,096 bytes and carries at most 8 descriptors. */
+ * X_HOLDFAST_FINDING=id level text (preflight), X_HOLDFAST_DIGEST=hex (verify, with the plan). Process 1 says to its own
+ * members PHASE=name, STATUS=text, PROGRESS=done/total, PLAN=1 (one descriptor), GEN=n (two descriptors: the link end and the
+ * ring). Unknown keys are skipped. A message is at most 4,096 bytes and carries at most 8 descriptors. */
 #ifndef HOLD_BASE_NOTIFY_H
 #define HOLD_BASE_NOTIFY_H
 

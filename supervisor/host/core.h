@@ -156,6 +156,7 @@ struct hold_core {
     int notify_fd;
     char notify_path[108];
     uint64_t generation;
+    char digest[72];       /* of the proven model, as the verify job told it; "" before */
 
     uint64_t now_ms;       /* of the last wake-up */
     uint64_t started_ms, started_wall_s, cold_start_ms;

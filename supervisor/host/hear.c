@@ -82,6 +82,8 @@ static void hear_finding(struct hold_core *core, const struct hold_notify *n) {
 static void hear_job(struct hold_core *core, struct hold_notify *n, uint64_t now_ms) {
     struct hold_job *job = &core->job;
     take_fds(core, HOLD_CORE_JOB, n);
+    if (job->kind == HOLD_JOB_VERIFY)
+        (void) hold_notify_str(n, "X_HOLDFAST_DIGEST", core->digest, sizeof(core->digest));
     if (job->kind == HOLD_JOB_PREFLIGHT)
         hear_finding(core, n);
     (void) hold_notify_str(n, "STATUS", job->said, sizeof(job->said));

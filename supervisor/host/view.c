@@ -96,6 +96,7 @@ void hold_core_view(const struct hold_core *core, uint64_t now_ms, struct hold_v
         COPY(v->advice, core->ending.advice ? core->ending.advice : "");
     }
     COPY(v->model, core->config->model_dir);
+    COPY(v->digest, core->digest);
 }
 
 /* The newest failure that is known: what ended us, else the last death of a member that is not back yet, else the job's. */

@@ -240,12 +240,17 @@ static int map_files(struct bench *bench, const struct hold_manifest *list, stru
     return 0;
 }
 
-static int hand_up(const struct hold_buf *plan, int control_fd, struct hold_verdict *v) {
+static int hand_up(const struct hold_buf *plan, const uint8_t digest[32], int control_fd, struct hold_verdict *v) {
     hold_autofd fd = -1;
+    static const uint8_t unproven[32];
+    char text[128] = "FDSTORE=1\nFDNAME=plan\nX_HOLDFAST_DIGEST=";
+    size_t n = strlen(text);
+    for (size_t i = 0; i < 32 && memcmp(digest, unproven, 32) != 0; i++)
+        n += (size_t) snprintf(text + n, sizeof text - n, "%02x", digest[i]);
     if (control_fd < 0)
         return 0;
     if (hold_memfd_seal("holdfast-plan", plan->data, plan->n, &fd, &v->err) < 0 ||
-        hold_notify_send(control_fd, "FDSTORE=1\nFDNAME=plan", &fd, 1, &v->err) < 0) {
+        hold_notify_send(control_fd, text, &fd, 1, &v->err) < 0) {
         (void) hold_wrap(&v->err, "hand the plan to process 1");
         return hold_verdict_is(v, HOLD_EXIT_INTERNAL);
     }
@@ -302,7 +307,7 @@ static int make_plan(struct bench *bench, const struct hold_manifest *list, stru
     if (rc < 0)
         return -1;
     result->plan_bytes = plan.n;
-    return hand_up(&plan, bench->verify->control_fd, v);
+    return hand_up(&plan, digest, bench->verify->control_fd, v);
 }
 
 /* ---- all of it ---- */
