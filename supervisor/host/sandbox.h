@@ -9,6 +9,7 @@
 #ifndef HOLD_HOST_SANDBOX_H
 #define HOLD_HOST_SANDBOX_H
 
+#include "base/buf.h"
 #include "supervisor/policy/sandbox_plan.h"
 
 #include <sys/types.h>

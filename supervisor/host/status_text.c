@@ -90,6 +90,15 @@ static void json_layers(struct writer *all, const char *name, uint32_t bits) {
     hold_buf_addc(w.out, ']');
 }
 
+/* Why a layer is missing or only partly there. */
+static void json_reasons(struct writer *all, const struct hold_layer_note *notes) {
+    struct writer w = open_object(all, "reasons");
+    for (int i = 0; i < HOLD_LAYER_COUNT; i++)
+        if (notes[i].state == HOLD_LAYER_MISSING || notes[i].state == HOLD_LAYER_PARTIAL)
+            opt_str(&w, hold_layer_name((enum hold_layer) i), notes[i].reason);
+    hold_buf_addc(w.out, '}');
+}
+
 static void json_member(struct writer *all, const struct hold_view *v, const struct hold_view_member *m) {
     struct writer w = open_object(all, NULL);
     put_str(&w, "name", m->name);
@@ -143,6 +152,8 @@ static void json_member(struct writer *all, const struct hold_view *v, const str
     struct writer s = open_object(&w, "sandbox");
     json_layers(&s, "applied", m->sandbox_applied);
     json_layers(&s, "missing", m->sandbox_missing);
+    if (m->layers)
+        json_reasons(&s, m->layers);
     hold_buf_addc(s.out, '}');
     hold_buf_addc(w.out, '}');
 }

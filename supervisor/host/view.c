@@ -46,6 +46,7 @@ static void view_member(const struct hold_core *core, const struct hold_member *
     memcpy(v->restart_causes, m->restart_causes, sizeof(v->restart_causes));
     COPY(v->said, m->said);
     view_asking(m, v);
+    v->layers = m->plan ? m->plan->layers : NULL;
     for (size_t i = 0; m->plan && i < HOLD_LAYER_COUNT; i++) {
         enum hold_layer_state state = m->plan->layers[i].state;
         v->sandbox_applied |= (uint32_t) (state == HOLD_LAYER_ON || state == HOLD_LAYER_PARTIAL) << i;

@@ -51,6 +51,7 @@ struct hold_view_member {
     uint64_t output_lost_lines;
     uint32_t restart_causes[HOLD_CAUSE_COUNT];
     uint32_t sandbox_applied, sandbox_missing; /* bits of the sandbox plan's layers */
+    const struct hold_layer_note *layers;      /* HOLD_LAYER_COUNT notes with the reasons, borrowed; NULL: none */
 };
 
 struct hold_view_phase {

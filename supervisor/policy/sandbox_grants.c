@@ -8,6 +8,7 @@
 #include "base/list.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 

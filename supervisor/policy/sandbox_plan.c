@@ -294,19 +294,3 @@ int hold_sandbox_plan_for(const struct hold_sandbox_request *request, const stru
         return -1;
     return q->level == HOLD_SANDBOX_STRICT ? check_strict(plan, facts, err) : 0;
 }
-
-void hold_sandbox_plan_describe(const struct hold_sandbox_plan *plan, struct hold_buf *b) {
-    hold_buf_addf(b, "{\"profile\":\"%s\",\"level\":\"%s\",\"layers\":[", hold_profile_name(plan->profile),
-                  hold_sandbox_level_name(plan->level));
-    for (size_t i = 0; i < HOLD_LAYER_COUNT; i++) {
-        const struct hold_layer_note *n = &plan->layers[i];
-        hold_buf_addf(b, "%s{\"name\":\"%s\",\"state\":\"%s\"", i ? "," : "", hold_layer_name((enum hold_layer) i),
-                      hold_layer_state_name(n->state));
-        if (n->reason[0]) {
-            hold_buf_adds(b, ",\"reason\":");
-            hold_buf_add_json(b, n->reason, strlen(n->reason));
-        }
-        hold_buf_addc(b, '}');
-    }
-    hold_buf_adds(b, "]}");
-}

@@ -6,7 +6,6 @@
 #ifndef HOLD_POLICY_SANDBOX_PLAN_H
 #define HOLD_POLICY_SANDBOX_PLAN_H
 
-#include "base/buf.h"
 #include "base/err.h"
 
 #include <stdbool.h>
@@ -234,8 +233,5 @@ bool hold_sandbox_plan_passes(const struct hold_sandbox_plan *plan, const char *
 /* Whether an entry of the environment carries a secret, by its name (TOKEN, SECRET, PASSWORD, ...) or because it is a proxy
  * address, which may hold a password. */
 bool hold_sandbox_is_secret(const char *entry);
-
-/* {"profile":"front","level":"best-effort","layers":[{"name":"seccomp","state":"on"},...]} added to b. */
-void hold_sandbox_plan_describe(const struct hold_sandbox_plan *plan, struct hold_buf *b);
 
 #endif

@@ -228,6 +228,7 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); open(sys.argv[1], "w"
     [ "$(id -u)" -ne 0 ] || [[ "$output" == *'"missing":"identity (runs as user 0'* ]]
     run -0 "$BIN/holdfast" status --json --state-dir "$BATS_TEST_TMPDIR"
     [[ "$output" == *'"profile":"foreign"'*'"applied":['*'"seccomp"'* ]]
+    [[ "$output" == *'"reasons":{'*'"environment":"all but holdfast'* ]]
     kill "$pid"
     wait "$pid" || :
 }

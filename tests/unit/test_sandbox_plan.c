@@ -350,23 +350,6 @@ static void off_plans_nothing(void **unused) {
         assert_int_equal(plan.layers[l].state, HOLD_LAYER_OFF);
 }
 
-static void the_description_is_json_with_every_layer(void **unused) {
-    (void) unused;
-    struct hold_sandbox_facts facts = restricted;
-    facts.landlock_abi = 0;
-    facts.landlock_errno = ENOSYS;
-    struct hold_sandbox_request q = request_of(HOLD_PROFILE_ENGINE_CPU);
-    make(&q, &facts);
-    hold_autobuf b = hold_buf_with_max(8192);
-    hold_sandbox_plan_describe(&plan, &b);
-    assert_int_equal(hold_buf_check(&b, "description", NULL), 0);
-    assert_int_equal(b.data[0], '{');
-    assert_int_equal(b.data[b.n - 1], '}');
-    for (int l = 0; l < HOLD_LAYER_COUNT; l++)
-        assert_non_null(strstr(b.data, hold_layer_name((enum hold_layer) l)));
-    assert_non_null(strstr(b.data, "\"landlock-files\",\"state\":\"missing\",\"reason\":\"the kernel has no Landlock"));
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(privileges_are_lost_in_order),
@@ -384,7 +367,6 @@ int main(void) {
         cmocka_unit_test(secrets_reach_the_fetch_job_only),
         cmocka_unit_test(our_own_get_a_short_list_and_what_is_named),
         cmocka_unit_test(off_plans_nothing),
-        cmocka_unit_test(the_description_is_json_with_every_layer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
