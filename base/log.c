@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -17,7 +18,9 @@ static struct {
     const char *name;
     bool is_text;
     enum hold_log_level least;
-} settings = { "holdfast", false, HOLD_LV_INFO };
+    bool never_waits;
+    uint64_t n_lost;
+} settings = { .name = "holdfast", .least = HOLD_LV_INFO };
 
 static const char *const event_names[] = {
 #define X(id, name, meaning) [HOLD_EV_##id] = name,
@@ -163,6 +166,10 @@ static void put_field(struct line *line, const struct hold_log_field *f) {
         line->n = before;
 }
 
+void hold_log_never_wait(void) {
+    settings.never_waits = true;
+}
+
 void hold_log_fields(enum hold_log_level level, enum hold_event ev, const struct hold_log_field *fields) {
     if (level < settings.least)
         return;
@@ -170,6 +177,15 @@ void hold_log_fields(enum hold_log_level level, enum hold_event ev, const struct
     put_head(&line, level, ev);
     for (; fields->kind != HOLD_LK_END; fields++)
         put_field(&line, fields);
+    /* A pipe that polls writable has room for a whole line of at most PIPE_BUF. */
+    struct pollfd room = { .fd = STDERR_FILENO, .events = POLLOUT };
+    if (settings.never_waits && (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT))) {
+        settings.n_lost++;
+        return;
+    }
+    if (settings.n_lost > 0)
+        put_field(&line, &HOLD_LU("lost_lines", settings.n_lost));
+    settings.n_lost = 0;
     puts_line(&line, settings.is_text ? "\n" : "}\n");
     ssize_t written = write(STDERR_FILENO, line.bytes, line.n);
     (void) written; /* a log that cannot be written must not stop what is logged */

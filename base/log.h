@@ -49,6 +49,9 @@ struct hold_log_field {
  * is written; is_text follows isatty(2) unless the caller knows better. name must live for ever. */
 void hold_log_open(const char *name, bool is_text);
 void hold_log_set_level(enum hold_log_level least);
+/* For process 1: from now on a line that standard error has no room for is dropped and counted instead of waited for; the
+ * next one that fits carries "lost_lines". */
+void hold_log_never_wait(void);
 /* Writes the fields up to the first of kind END. Used through the macro, which ends the list by itself. */
 void hold_log_fields(enum hold_log_level level, enum hold_event ev, const struct hold_log_field *fields);
 

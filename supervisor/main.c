@@ -50,6 +50,7 @@ static int supervise(enum hold_mode mode, int argc, char **argv, const struct ho
              HOLD_LI("pid", getpid()), HOLD_LS("config", store.file));
     if (config.sandbox != HOLD_SANDBOX_OFF)
         hold_sandbox_protect_self();
+    hold_log_never_wait();
     const sigset_t signals = all_but_faults();
     int status = HOLD_EXIT_INTERNAL;
     if (hold_core_init(&core, &config, inherited, (const char *const *) environ, &signals, &status, &err) < 0)

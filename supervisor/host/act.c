@@ -284,6 +284,17 @@ const char *hold_job_name(enum hold_job_kind kind) {
     return hold_name_at(names, HOLD_COUNT_OF(names), (size_t) kind);
 }
 
+void hold_act_arm_job(struct hold_core *core, uint64_t now_ms) {
+    struct hold_job *job = &core->job;
+    const struct hold_config *c = core->config;
+    if (job->is_ending)
+        arm_once(&job->deadline_ms, after(now_ms, c->sweep_wait_ms));
+    else if (c->no_progress_ms == 0)
+        job->deadline_ms = HOLD_NEVER;
+    else /* preflight may have nothing to tell while it waits for a dependency */
+        job->deadline_ms = after(now_ms, c->no_progress_ms + (job->kind == HOLD_JOB_PREFLIGHT ? c->need_timeout_ms : 0));
+}
+
 static void start_job(struct hold_core *core, uint64_t now_ms) {
     struct hold_job *job = &core->job;
     struct hold_err err = { 0 };
@@ -302,6 +313,9 @@ static void start_job(struct hold_core *core, uint64_t now_ms) {
     job->done = job->total = 0;
     job->told[0] = job->said[0] = job->exec_text[0] = '\0';
     job->exec_status = 0;
+    job->was_stuck = false;
+    if (kind == HOLD_JOB_PREFLIGHT)
+        core->n_findings = 0;
     if (kind == HOLD_JOB_VERIFY)
         hold_store_drop(&core->store, HOLD_CORE_JOB, "plan"); /* the old plan is no proof of what is there now */
     if (hold_start_job(core, kind, now_ms, &status, &err) < 0) {
@@ -310,6 +324,7 @@ static void start_job(struct hold_core *core, uint64_t now_ms) {
         hold_died_job(core, 0, now_ms);
         return;
     }
+    hold_act_arm_job(core, now_ms);
     hold_log(HOLD_LV_INFO, HOLD_EV_JOB_START, HOLD_LS("job", hold_job_name(kind)), HOLD_LI("pid", job->child.pid), HOLD_LU("attempt", job->attempt));
 }
 
@@ -318,6 +333,7 @@ static void end_job(struct hold_core *core) {
     if (core->job.child.pid <= 0)
         return;
     core->job.is_ending = true;
+    hold_act_arm_job(core, core->now_ms);
     hold_child_signal(&core->job.child, SIGTERM, false);
 }
 
@@ -330,6 +346,8 @@ static void sweep_all(struct hold_core *core) {
 
 void hold_act_container(struct hold_core *core, uint32_t actions, uint64_t now_ms) {
     const struct hold_config *c = core->config;
+    if (actions & HOLD_CONTAINER_ACT_ANNOUNCE_UNREADY)
+        hold_hear_tell_above(core, "STOPPING=1");
     if (actions & HOLD_CONTAINER_ACT_START_JOB)
         start_job(core, now_ms);
     if (actions & HOLD_CONTAINER_ACT_END_JOB)
@@ -430,6 +448,8 @@ void hold_act_publish(struct hold_core *core, uint64_t now_ms) {
         log_ready(core, now_ms);
     if (!ready && core->is_ready)
         hold_log(core->state == HOLD_CONTAINER_UP ? HOLD_LV_WARN : HOLD_LV_INFO, HOLD_EV_UNREADY, HOLD_LS("phase", phase));
+    if (ready && !core->is_started)
+        hold_hear_tell_above(core, "READY=1");
     core->is_ready = ready;
     core->is_started |= ready;
     if (changed || core->report_is_due)

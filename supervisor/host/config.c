@@ -262,6 +262,8 @@ static void check_values(const struct hold_config *c, struct hold_buf *mistakes)
         mistake(mistakes, "--state-dir: '%s' is not an absolute path", c->state_dir);
     if (c->prestop_delay_ms > c->grace_ms)
         mistake(mistakes, "--prestop-delay is longer than --grace, which includes it");
+    if (c->mode == HOLD_MODE_RUN && c->n_servers == 2 && c->servers[0].is_ours && !*c->listen)
+        mistake(mistakes, "--listen: `holdfast run` needs an address: the front serves a socket that is handed to it");
     if (c->mode == HOLD_MODE_RUN && c->n_servers == 2 && c->servers[0].is_ours && !*c->model_dir)
         mistake(mistakes, "--model: `holdfast run` needs the model's folder (a mount, or where --model-source is fetched to)");
 }

@@ -303,7 +303,7 @@ static uint64_t earliest(uint64_t a, uint64_t b) {
 }
 
 static uint64_t next_deadline(const struct hold_core *core) {
-    uint64_t next = hold_probing_deadline_ms(core);
+    uint64_t next = earliest(hold_probing_deadline_ms(core), core->job.deadline_ms);
     for (size_t i = 0; i < HOLD_CONTAINER_DL_COUNT; i++)
         next = earliest(next, core->deadline_ms[i]);
     for (size_t k = 0; k < core->n_members; k++) {
@@ -371,7 +371,21 @@ static void member_deadlines(struct hold_core *core, struct hold_member *m, uint
     }
 }
 
+static void job_deadline(struct hold_core *core, uint64_t now_ms) {
+    struct hold_job *job = &core->job;
+    if (now_ms < job->deadline_ms)
+        return;
+    job->deadline_ms = HOLD_NEVER;
+    job->was_stuck = !job->is_ending;
+    char evidence[HOLD_VIEW_TEXT] = "";
+    hold_evidence_sentence("", job->child.pid, evidence, sizeof(evidence));
+    hold_log(HOLD_LV_WARN, HOLD_EV_KILL, HOLD_LS("job", hold_job_name(job->kind)), HOLD_LS("why", job->is_ending ? "it does not end" : "no-progress"),
+             HOLD_LS("evidence", evidence));
+    hold_child_signal(&job->child, SIGKILL, true);
+}
+
 static void on_time(struct hold_core *core, uint64_t now_ms) {
+    job_deadline(core, now_ms);
     for (size_t i = 0; i < core->n_members; i++)
         member_deadlines(core, &core->members[i], now_ms);
     for (size_t i = 0; i < HOLD_CONTAINER_DL_COUNT; i++) {
@@ -506,9 +520,10 @@ int hold_core_init(struct hold_core *core, const struct hold_config *config, con
     core->config = config;
     core->inherited = inherited;
     core->environment = environment;
-    core->listen_fd = core->notify_fd = core->job.control_fd = -1;
+    core->listen_fd = core->notify_fd = core->above_fd = core->job.control_fd = -1;
     core->loop = (struct hold_loop) { .epoll_fd = -1, .signal_fd = -1 };
     core->job.child = hold_child_none();
+    core->job.deadline_ms = HOLD_NEVER;
     core->started_ms = core->since_ms = core->phase_since_ms = hold_loop_now_ms();
     core->started_wall_s = hold_loop_wall_s();
     core->random = seed();
@@ -610,6 +625,7 @@ void hold_core_release(struct hold_core *core) {
     hold_tree_release(&core->tree);
     hold_close_fd(&core->listen_fd);
     hold_close_fd(&core->notify_fd);
+    hold_close_fd(&core->above_fd);
     if (core->notify_path[0])
         (void) unlink(core->notify_path);
     hold_loop_release(&core->loop);

@@ -94,7 +94,8 @@ struct hold_job {
     int exec_status;
     struct hold_restarts retries;
     uint64_t delay_ms;             /* of the retry */
-    bool has_run;
+    bool has_run, was_stuck;
+    uint64_t deadline_ms;          /* it is killed then: it tells nothing, or does not end; its death makes the event */
     uint64_t heals;                /* spent of the heal budget */
     bool is_deep;                  /* the next verify trusts no marker */
     struct hold_diagnosis diagnosis;
@@ -153,7 +154,7 @@ struct hold_core {
     struct hold_lines lines;
     uint32_t signatures[HOLD_VIEW_SIGNATURES]; /* how often each was seen; index: row of signatures.def */
     struct hold_status status;
-    int notify_fd;
+    int notify_fd, above_fd; /* above: connected to the NOTIFY_SOCKET that we were given, or -1 */
     char notify_path[108];
     uint64_t generation;
     char digest[72];       /* of the proven model, as the verify job told it; "" before */
@@ -194,6 +195,8 @@ void hold_act_member(struct hold_core *core, struct hold_member *m, uint32_t act
 void hold_act_container(struct hold_core *core, uint32_t actions, uint64_t now_ms);
 /* The published phase may have changed: log, report, tell members and job. */
 void hold_act_publish(struct hold_core *core, uint64_t now_ms);
+/* The running job gets its no-progress time anew, or, when it is asked to end, the sweep time once. */
+void hold_act_arm_job(struct hold_core *core, uint64_t now_ms);
 void hold_act_read_memory(struct hold_core *core);
 void hold_act_record(struct hold_core *core, const struct hold_member *m, bool is_open);
 uint32_t hold_act_random(struct hold_core *core);
@@ -230,6 +233,8 @@ HOLD_MUST int hold_hear_open(struct hold_core *core, struct hold_err *err); /* N
 void hold_hear_control(struct hold_core *core, int child, uint64_t now_ms);
 void hold_hear_notify(struct hold_core *core, uint64_t now_ms);
 void hold_hear_tell(struct hold_core *core, struct hold_member *m, const char *text, int fd); /* fd -1: none */
+/* To whoever started process 1 with a NOTIFY_SOCKET of its own (podman, systemd): "READY=1", "STOPPING=1". */
+void hold_hear_tell_above(struct hold_core *core, const char *text);
 void hold_hear_close(struct hold_core *core, int *control_fd);
 
 #endif

@@ -83,8 +83,9 @@ static void post_final(struct hold_core *core, bool is_failure, enum hold_contai
     hold_core_post(core, holds ? hold_event : exit_event);
 }
 
+/* Also where a verdict has fallen and is to be held: then the members end while the container stays what it is. */
 static bool is_stopping(const struct hold_core *core) {
-    return core->stop_ms != 0 || core->state == HOLD_CONTAINER_DRAINING || core->state == HOLD_CONTAINER_REAPING;
+    return core->stop_ms != 0 || core->ending.is_fixed || core->state == HOLD_CONTAINER_DRAINING || core->state == HOLD_CONTAINER_REAPING;
 }
 
 /* A rung lower for the next start; what the budget says comes before. */
@@ -186,7 +187,8 @@ void hold_died_job(struct hold_core *core, int wait_status, uint64_t now_ms) {
 
     struct hold_death d = death_of(wait_status, job->exec_status);
     d.is_ours = true;
-    d.killed = job->is_ending ? HOLD_KILL_STOP : HOLD_KILL_NOT;
+    d.killed = job->is_ending ? HOLD_KILL_STOP : job->was_stuck ? HOLD_KILL_NO_PROGRESS : HOLD_KILL_NOT;
+    job->deadline_ms = HOLD_NEVER;
     d.uptime_ms = job->started_ms ? now_ms - job->started_ms : 0;
     d.told = job->told[0] ? job->told : NULL;
     hold_diagnose(&d, &job->diagnosis);

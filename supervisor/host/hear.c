@@ -9,6 +9,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,7 @@ static void hear_job(struct hold_core *core, struct hold_notify *n, uint64_t now
     (void) hold_notify_str(n, "STATUS", job->said, sizeof(job->said));
     if (hold_notify_str(n, "X_HOLDFAST_CAUSE", job->told, sizeof(job->told)))
         hold_log(HOLD_LV_INFO, HOLD_EV_CAUSE, HOLD_LS("who", "job"), HOLD_LS("cause", job->told));
+    hold_act_arm_job(core, now_ms);
     if (!hold_notify_ratio(n, "X_HOLDFAST_PROGRESS", &job->done, &job->total))
         return;
     (void) log_progress(core, "job", job->done, job->total, job->said, now_ms);
@@ -214,7 +216,32 @@ static bool is_wanted(const struct hold_config *c) {
     return false;
 }
 
+void hold_hear_tell_above(struct hold_core *core, const char *text) {
+    struct hold_err err = { 0 };
+    if (core->above_fd >= 0 && hold_notify_send(core->above_fd, text, NULL, 0, &err) < 0)
+        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("what", err.text), HOLD_LS("then", "whoever started us is not told"));
+}
+
+/* A path or, after '@', an abstract name. Anything else is not ours to understand. */
+static void open_above(struct hold_core *core) {
+    struct sockaddr_un where = { .sun_family = AF_UNIX };
+    const char *name = NULL;
+    for (size_t i = 0; core->environment[i]; i++)
+        if (strncmp(core->environment[i], "NOTIFY_SOCKET=", 14) == 0)
+            name = core->environment[i] + 14;
+    size_t n = name ? strlen(name) : 0;
+    if (n < 2 || n >= sizeof(where.sun_path) || (name[0] != '/' && name[0] != '@'))
+        return;
+    memcpy(where.sun_path, name, n);
+    if (name[0] == '@')
+        where.sun_path[0] = '\0';
+    hold_autofd fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *) &where, (socklen_t) (offsetof(struct sockaddr_un, sun_path) + n)) == 0)
+        core->above_fd = hold_take_fd(&fd);
+}
+
 int hold_hear_open(struct hold_core *core, struct hold_err *err) {
+    open_above(core);
     if (!is_wanted(core->config))
         return 0;
     struct sockaddr_un where = { .sun_family = AF_UNIX };

@@ -1,5 +1,5 @@
 # stories.bash - what the stories of process 1 share. Sourced by bats files; a story waits for events, never for time.
-# shellcheck disable=SC2034,SC2154 # variables are read by the stories
+# shellcheck disable=SC2016,SC2034,SC2154 # variables are read by the stories; conditions are evaluated later
 
 story_setup() {
     TOP=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)

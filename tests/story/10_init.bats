@@ -4,6 +4,7 @@
 
 bats_require_minimum_version 1.5.0
 load ../helpers/stories
+# shellcheck disable=SC2016,SC2153,SC2154 # conditions are evaluated later; CODE and the like come from stories.bash
 
 setup() { story_setup; }
 teardown() { story_teardown; }
@@ -73,7 +74,7 @@ finish_one() {
     grep -q "signal 12" out
     grep -q "signal 28" out
     grep -q "signal 40" out
-    ! grep -qE 'signal (1|10)$' out
+    run ! grep -qE 'signal (1|10)$' out
     kill -KILL "$(servers)"
     finish
     [ "$CODE" -eq 137 ]

@@ -3,6 +3,7 @@
 
 bats_require_minimum_version 1.5.0
 load ../helpers/stories
+# shellcheck disable=SC2016,SC2153,SC2154 # conditions are evaluated later; CODE and the like come from stories.bash
 
 setup() { story_setup; }
 teardown() { story_teardown; }
@@ -92,7 +93,7 @@ teardown() { story_teardown; }
     [ "$CODE" -eq 1 ]
     [ "$(n_ev spawn)" -eq 4 ]
     [ "$(grep -c '^locked' out)" -eq 4 ]
-    ! grep -q 'lock busy' out
+    run ! grep -q 'lock busy' out
     [ "$(n_ev kill)" -ge 4 ]
     nothing_left
 }
