@@ -2,9 +2,9 @@
 # Process 1 as a plain init: exit codes, signals, orphans, leftovers. On the real binary, where it matters as process 1 of a
 # fresh PID namespace.
 
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154 # conditions are evaluated later; CODE and the like come from stories.bash
 bats_require_minimum_version 1.5.0
 load ../helpers/stories
-# shellcheck disable=SC2016,SC2153,SC2154 # conditions are evaluated later; CODE and the like come from stories.bash
 
 setup() { story_setup; }
 teardown() { story_teardown; }

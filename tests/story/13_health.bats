@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
 # Health: a start that is slow, stuck or never ready; readiness that comes and goes; liveness that restarts; sd_notify.
 
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154 # conditions are evaluated later; CODE and the like come from stories.bash
 bats_require_minimum_version 1.5.0
 load ../helpers/stories
-# shellcheck disable=SC2016,SC2153,SC2154 # conditions are evaluated later; CODE and the like come from stories.bash
 
 setup() { story_setup; PORT=$((20000 + RANDOM % 20000)); }
 teardown() { story_teardown; }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
 # What is known afterwards, and what process 1 does not wait for: post-mortems, findings, a stuck job, a log nobody reads.
 
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154 # conditions are evaluated later; CODE and the like come from stories.bash
 bats_require_minimum_version 1.5.0
 load ../helpers/stories
-# shellcheck disable=SC2016,SC2153,SC2154 # conditions are evaluated later; CODE and the like come from stories.bash
 
 setup() { story_setup; PORT=$((20000 + RANDOM % 20000)); }
 teardown() { story_teardown; }
