@@ -8,6 +8,8 @@
 #include "base/opt.h"
 #include "supervisor/host/config.h"
 #include "supervisor/policy/cause.h"
+#include "supervisor/policy/container.h"
+#include "supervisor/policy/member.h"
 #include "supervisor/policy/lines.h"
 
 #include <stdio.h>
@@ -125,10 +127,52 @@ static void milestones(struct sheet *t) {
 #undef MILESTONE
 }
 
+/* One cell that does something: "event | becomes | actions"; shrugs and impossibilities are left out. */
+static void cell_row(struct sheet *t, const char *state, const char *event, const char *next, const struct hold_cell *c,
+                     const char *(*action_name)(unsigned), unsigned n_actions) {
+    char actions[512] = "";
+    for (unsigned i = 0, used = 0; i < n_actions; i++)
+        if (c->actions >> i & 1u)
+            used += (unsigned) snprintf(actions + used, sizeof actions - used, "%s%s", used ? ", " : "", action_name(i));
+    if (c->kind == HOLD_CELL_GO || (c->kind == HOLD_CELL_STAY && c->actions))
+        ROW(t, 2, state, event, next, actions);
+}
+
+static const char *member_action(unsigned i) {
+    return hold_member_action_name((enum hold_member_action_bit) i);
+}
+
+static const char *container_action(unsigned i) {
+    return hold_container_action_name((enum hold_container_action_bit) i);
+}
+
+static void member_table(struct sheet *t) {
+    HEAD(t, "member is", "event", "becomes", "actions, in this order");
+    for (int s = 0; s < HOLD_MEMBER_COUNT; s++)
+        for (int e = 0; e < HOLD_MEMBER_EV_COUNT; e++) {
+            const struct hold_cell *c = &hold_member_table[s][e];
+            const int next = c->kind == HOLD_CELL_GO ? c->next : s;
+            cell_row(t, hold_member_state_name((enum hold_member_state) s), hold_member_event_name((enum hold_member_event) e),
+                     hold_member_state_name((enum hold_member_state) next), c, member_action, HOLD_MEMBER_BIT_COUNT);
+        }
+}
+
+static void container_table(struct sheet *t) {
+    HEAD(t, "container is", "event", "becomes", "actions, in this order");
+    for (int s = 0; s < HOLD_CONTAINER_COUNT; s++)
+        for (int e = 0; e < HOLD_CONTAINER_EV_COUNT; e++) {
+            const struct hold_cell *c = &hold_container_table[s][e];
+            const int next = c->kind == HOLD_CELL_GO ? c->next : s;
+            cell_row(t, hold_container_state_name((enum hold_container_state) s), hold_container_event_name((enum hold_container_event) e),
+                     hold_container_state_name((enum hold_container_state) next), c, container_action, HOLD_CONTAINER_BIT_COUNT);
+        }
+}
+
 static const struct {
     const char *name;
     void (*write)(struct sheet *t);
 } tables[] = {
+    { "container_table", container_table }, { "member_table", member_table },
     { "options", options }, { "exits", exits }, { "phases", phases }, { "events", events },
     { "causes", causes }, { "signatures", signatures }, { "milestones", milestones },
 };
@@ -149,7 +193,7 @@ int hold_docs_main(int argc, char *const *argv) {
     const bool as_roff = argc == 3 && strcmp(argv[2], "--roff") == 0;
     const bool is_known = argc == 2 || as_roff || (argc == 3 && strcmp(argv[2], "--markdown") == 0);
     if (!is_known || !hold_docs_table(argv[1], as_roff, &out)) {
-        fprintf(stderr, "usage: holdfast docs options|exits|phases|events|causes|signatures|milestones [--markdown|--roff]\n");
+        fprintf(stderr, "usage: holdfast docs container_table|member_table|options|exits|phases|events|causes|signatures|milestones [--markdown|--roff]\n");
         return HOLD_EXIT_USAGE;
     }
     if (hold_buf_check(&out, "docs", &err) < 0 || hold_write_all(1, out.data ? out.data : "", out.n, "standard output", &err) < 0) {
