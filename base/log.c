@@ -47,6 +47,14 @@ void hold_log_open(const char *name, bool is_text) {
     settings.is_text = is_text;
 }
 
+void hold_log_set_text(bool is_text) {
+    settings.is_text = is_text;
+}
+
+bool hold_log_is_text(void) {
+    return settings.is_text;
+}
+
 void hold_log_set_level(enum hold_log_level least) {
     settings.least = least;
 }

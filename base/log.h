@@ -52,6 +52,9 @@ void hold_log_set_level(enum hold_log_level least);
 /* For process 1: from now on a line that standard error has no room for is dropped and counted instead of waited for; the
  * next one that fits carries "lost_lines". */
 void hold_log_never_wait(void);
+/* Text or JSON from here on, and which of them it is. */
+void hold_log_set_text(bool is_text);
+bool hold_log_is_text(void);
 /* Writes the fields up to the first of kind END. Used through the macro, which ends the list by itself. */
 void hold_log_fields(enum hold_log_level level, enum hold_event ev, const struct hold_log_field *fields);
 

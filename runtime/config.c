@@ -18,6 +18,7 @@ static const char *const devices[] = { "auto", "cpu", "cuda", "ref" };
 
 const struct hold_opt hold_rt_rows[] = {
     { "log-level", HOLD_OPT_ENUM, AT(log_level), "info", 0, 0, "least important line that is written", .choices = "debug|info|warn|error" },
+    { "log-format", HOLD_OPT_ENUM, AT(log_format), "auto", 0, 0, "auto is text on a terminal and JSON elsewhere", .choices = "auto|json|text" },
     { "plan", HOLD_OPT_STR, AT(plan), NULL, 0, 0, "plan file, where process 1 hands none over", .value = "FILE" },
     { "model-dir", HOLD_OPT_STR, AT(model_dir), NULL, 0, 0, "folder of the checkpoint", .value = "DIR" },
     { "listen", HOLD_OPT_STR, AT(listen), NULL, 0, 0, "address of the API, where no socket is handed over", .value = "ADDR" },
@@ -64,6 +65,8 @@ int hold_rt_config_load(int argc, char *const *argv, const char *const *environm
     if (words.n > 0 || rest != argc)
         return hold_fail(err, HOLD_E_CONFIG, 0, "'%s' is not an option", words.n ? words.at[0] : "--");
     hold_log_set_level((enum hold_log_level) config.log_level);
+    if (config.log_format != 0)
+        hold_log_set_text(config.log_format == 2);
     if (config.max_body_bytes > config.max_total_bytes)
         return hold_fail(err, HOLD_E_CONFIG, 0, "--max-body is above --max-bodies");
     *ret_config = config;

@@ -15,6 +15,7 @@ enum hold_rt_dtype { HOLD_RT_DTYPE_AUTO, HOLD_RT_DTYPE_BF16, HOLD_RT_DTYPE_F32, 
 
 struct hold_rt_config {
     int log_level; /* enum hold_log_level */
+    int log_format; /* auto json text */
     const char *plan;      /* a plan file, where no process 1 hands one over */
     const char *model_dir; /* the checkpoint's folder */
     /* front */

@@ -351,6 +351,7 @@ static void runtime_words(struct hold_core *core, const struct hold_member *m) {
     word(m->config->name);
     static const char *const levels[] = { "debug", "info", "warn", "error" };
     option("--log-level", hold_name_at(levels, HOLD_COUNT_OF(levels), (size_t) c->log_level));
+    option("--log-format", hold_log_is_text() ? "text" : "json"); /* its standard error is our pipe, never the terminal */
     option("--model-dir", c->model_dir);
     if (strcmp(m->config->name, "front") == 0) {
         option("--served-name", c->served_name);
