@@ -140,8 +140,17 @@ static int add_rule(scmp_filter_ctx made, uint32_t action, const char *name, con
     return rc == 0 || rc == -EEXIST ? 0 : hold_fail(err, HOLD_E_INTERNAL, -rc, "sandbox: filter rule for '%s'", name);
 }
 
-static int add_table(scmp_filter_ctx made, uint32_t action, enum hold_profile p, const struct by_argument *rows, size_t n, struct hold_err *err) {
+/* The datagram rows of the table are for those who may. */
+static bool is_datagram(const struct by_argument *row) {
+    return strcmp(row->name, "socket") == 0 && row->is[0].value != AF_NETLINK && row->is[1].arg != ANY_ARG && row->is[1].value == SOCK_DGRAM;
+}
+
+static int add_table(scmp_filter_ctx made, uint32_t action, const struct hold_sandbox_plan *plan, const struct by_argument *rows, size_t n,
+                     struct hold_err *err) {
+    enum hold_profile p = plan->profile;
     for (size_t i = 0; i < n; i++) {
+        if (is_datagram(&rows[i]) && !plan->has_datagrams)
+            continue;
         /* A rule without arguments swallows those with them: sendto of a profile that may name addresses. */
         bool is_whole = strcmp(rows[i].name, "sendto") == 0 && (CONNECTORS & (1u << p)) && action == SCMP_ACT_ALLOW;
         if ((rows[i].profiles & (1u << p)) && !is_whole && add_rule(made, action, rows[i].name, rows[i].is, 3, err) < 0)
@@ -155,7 +164,7 @@ static int add_calls(scmp_filter_ctx made, const struct hold_sandbox_plan *plan,
     for (size_t i = 0; i < HOLD_COUNT_OF(allowed); i++)
         if ((allowed[i].profiles & bit) && add_rule(made, SCMP_ACT_ALLOW, allowed[i].name, NULL, 0, err) < 0)
             return -1;
-    if (add_table(made, SCMP_ACT_ALLOW, plan->profile, allowed_with, HOLD_COUNT_OF(allowed_with), err) < 0)
+    if (add_table(made, SCMP_ACT_ALLOW, plan, allowed_with, HOLD_COUNT_OF(allowed_with), err) < 0)
         return -1;
     for (size_t i = 0; i < HOLD_COUNT_OF(allowed_values); i++)
         for (size_t k = 0; k < allowed_values[i].n && (allowed_values[i].profiles & bit); k++) {
@@ -171,9 +180,9 @@ static int add_calls(scmp_filter_ctx made, const struct hold_sandbox_plan *plan,
 static int add_args(scmp_filter_ctx made, const struct hold_sandbox_plan *plan, struct hold_err *err) {
     const uint32_t refuse = SCMP_ACT_ERRNO(EPERM);
     const uint32_t pids[] = { (uint32_t) plan->supervisor_pid, 1, (uint32_t) -1, (uint32_t) -plan->supervisor_pgid };
-    if (add_table(made, refuse, plan->profile, refused_with, HOLD_COUNT_OF(refused_with), err) < 0)
+    if (add_table(made, refuse, plan, refused_with, HOLD_COUNT_OF(refused_with), err) < 0)
         return -1;
-    if (plan->is_wx_filtered && add_table(made, refuse, plan->profile, refused_wx, HOLD_COUNT_OF(refused_wx), err) < 0)
+    if (plan->is_wx_filtered && add_table(made, refuse, plan, refused_wx, HOLD_COUNT_OF(refused_wx), err) < 0)
         return -1;
     for (size_t i = 0; i < HOLD_COUNT_OF(aimed); i++)
         for (size_t k = 0; k < HOLD_COUNT_OF(pids); k++) {
@@ -194,7 +203,7 @@ static struct prepared {
     bool is_made, is_wx_filtered;
     int32_t supervisor_pid, supervisor_pgid;
     struct program args, calls;
-} prepared[HOLD_PROFILE_COUNT];
+} prepared[HOLD_PROFILE_COUNT][2]; /* by profile, and whether it has datagrams */
 
 static void release_filter(scmp_filter_ctx *made) {
     if (*made)
@@ -237,7 +246,7 @@ static int make_program(const struct hold_sandbox_plan *plan, uint32_t default_a
 }
 
 int hold_seccomp_prepare(const struct hold_sandbox_plan *plan, struct hold_err *err) {
-    struct prepared *kept = &prepared[plan->profile];
+    struct prepared *kept = &prepared[plan->profile][plan->has_datagrams];
     if (kept->is_made && kept->supervisor_pid == plan->supervisor_pid && kept->supervisor_pgid == plan->supervisor_pgid &&
         kept->is_wx_filtered == plan->is_wx_filtered)
         return 0;
@@ -252,8 +261,8 @@ int hold_seccomp_prepare(const struct hold_sandbox_plan *plan, struct hold_err *
     return 0;
 }
 
-const struct sock_filter *hold_seccomp_program(enum hold_profile profile, bool is_calls, size_t *ret_n) {
-    const struct prepared *kept = &prepared[profile];
+const struct sock_filter *hold_seccomp_program(const struct hold_sandbox_plan *plan, bool is_calls, size_t *ret_n) {
+    const struct prepared *kept = &prepared[plan->profile][plan->has_datagrams];
     const struct program *p = is_calls ? &kept->calls : &kept->args;
     *ret_n = kept->is_made ? p->n : 0;
     return kept->is_made ? p->code : NULL;
@@ -277,7 +286,7 @@ static int load(const struct sock_filter *code, size_t n) {
 
 static int load_kept(const struct hold_sandbox_plan *plan, bool is_calls) {
     size_t n = 0;
-    const struct sock_filter *code = hold_seccomp_program(plan->profile, is_calls, &n);
+    const struct sock_filter *code = hold_seccomp_program(plan, is_calls, &n);
     if (!code) {
         errno = EINVAL;
         return -1;

@@ -21,8 +21,8 @@
 /* Fills has_seccomp and seccomp_errno. */
 void hold_seccomp_find(struct hold_sandbox_facts *facts);
 
-/* Parent, before fork: compiles args and calls for the plan's profile, once in the life of the process for each profile
- * (and again when the supervisor's pid or W^X differ). Allocates. */
+/* Parent, before fork: compiles args and calls for the plan's profile, once in the life of the process for each profile with
+ * and without datagrams (and again when the supervisor's pid or W^X differ). Allocates. */
 HOLD_MUST int hold_seccomp_prepare(const struct hold_sandbox_plan *plan, struct hold_err *err);
 
 /* Child: loads a prepared filter; 0 or -1 with errno. EINVAL when it was not prepared. */
@@ -39,7 +39,7 @@ enum { HOLD_LAST_FILTER_MAX = 64 };
 size_t hold_seccomp_write_last(const struct hold_sandbox_plan *plan, uint32_t own_pid, const uint64_t ticket[HOLD_TICKET_WORDS],
                                struct sock_filter ret_code[HOLD_LAST_FILTER_MAX]);
 
-/* The compiled programs of a prepared profile, for tests that simulate them; NULL when not prepared. */
-const struct sock_filter *hold_seccomp_program(enum hold_profile profile, bool is_calls, size_t *ret_n);
+/* The compiled program of a prepared plan, also for tests that simulate it; NULL when not prepared. */
+const struct sock_filter *hold_seccomp_program(const struct hold_sandbox_plan *plan, bool is_calls, size_t *ret_n);
 
 #endif

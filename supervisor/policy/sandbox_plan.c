@@ -214,8 +214,18 @@ static int add_no_new_privs(const struct hold_sandbox_request *q, const struct h
     return 0;
 }
 
+static bool needs_datagrams(const struct hold_sandbox_request *q) {
+    if (q->profile != HOLD_PROFILE_FOREIGN)
+        return q->profile == HOLD_PROFILE_JOB_FETCH || q->profile == HOLD_PROFILE_JOB_PREFLIGHT;
+    bool resolves = q->is_network_free;
+    for (size_t i = 0; i < q->n_connect_ports; i++)
+        resolves |= q->connect_ports[i] == 53;
+    return resolves;
+}
+
 static int add_filters(const struct hold_sandbox_request *q, const struct hold_sandbox_facts *facts,
                        struct hold_sandbox_plan *plan, struct hold_err *err) {
+    plan->has_datagrams = needs_datagrams(q);
     plan->is_exec_once = facts->has_seccomp && q->profile != HOLD_PROFILE_FOREIGN;
     if (!facts->has_seccomp) {
         const char *why = facts->seccomp_errno == EPERM ? "refused by the container's profile" : "this kernel has no seccomp filters";

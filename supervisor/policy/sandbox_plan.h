@@ -124,7 +124,7 @@ struct hold_sandbox_request {
     size_t n_grants;
     const uint16_t *bind_ports; /* foreign: TCP ports it may listen on */
     size_t n_bind_ports;
-    const uint16_t *connect_ports; /* foreign: TCP ports it may connect to */
+    const uint16_t *connect_ports; /* foreign: TCP ports it may connect to; 53 among them: UDP too, to anywhere */
     size_t n_connect_ports;
     bool is_network_free; /* foreign: no port rules at all (reported as off) */
     const int *keep_fds;  /* descriptors 3 and up that survive, ascending; 0-2 always do, the exec-error pipe by close-on-exec */
@@ -205,6 +205,7 @@ struct hold_sandbox_plan {
     bool is_env_scrubbed;
     bool is_exec_once;
     bool is_wx_filtered; /* W^X by filter, since the kernel lacks MDWE */
+    bool has_datagrams;  /* UDP, which no port rule holds: who resolves names, and a foreign server without port rules */
     struct hold_layer_note layers[HOLD_LAYER_COUNT];
     size_t n_text;
     char text[HOLD_SANDBOX_TEXT_MAX];

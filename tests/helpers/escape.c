@@ -552,7 +552,7 @@ static const struct attempt {
     { ALL, 0, "use a call that does not exist", unknown_call }, { ALL, 0, "raise the core limit", raise_core_limit },
     { ALL, 0, "become real-time", go_real_time },
 
-    { NONET, NET | FOREIGN, "make a TCP socket", socket_tcp }, { NONET, NET, "make a UDP socket", socket_udp },
+    { NONET, NET | FOREIGN, "make a TCP socket", socket_tcp }, { NONET | FOREIGN, NET, "make a UDP socket", socket_udp },
     { ALL, 0, "make a raw socket", socket_raw }, { ALL, 0, "make a packet socket", socket_packet },
     { ALL, 0, "make a vsock socket", socket_vsock }, { ALL, 0, "make one with a high bit", socket_vsock_high },
     { ALL, 0, "make an MPTCP socket", socket_mptcp }, { ALL, 0, "make a crypto socket", socket_alg },

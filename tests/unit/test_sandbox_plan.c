@@ -272,12 +272,17 @@ static void a_foreign_server_gets_its_grants_and_ports(void **unused) {
     size_t n_ports = 0;
     for (size_t i = 0; i < plan.n_ops; i++)
         n_ports += plan.ops[i].kind == HOLD_OP_ALLOW_PORT;
+    assert_false(plan.has_datagrams); /* no port rule would hold them */
     assert_int_equal(n_ports, 4); /* 0 and 8000 to bind, two to connect */
     assert_true(find_path("/proc")->value & HOLD_LL_WRITE_FILE);
     make(&q, &best); /* as user 0 that would open sysctls */
     assert_false(find_path("/proc")->value & HOLD_LL_WRITE_FILE);
+    q.connect_ports = (const uint16_t[]) { 443, 53 };
+    make(&q, &restricted);
+    assert_true(plan.has_datagrams); /* names are to be resolved */
     q.is_network_free = true;
     make(&q, &restricted);
+    assert_true(plan.has_datagrams);
     assert_int_equal(find(HOLD_OP_ALLOW_PORT), -1);
     assert_int_equal(plan.layers[HOLD_LAYER_PORTS].state, HOLD_LAYER_OFF);
 }

@@ -51,7 +51,7 @@ static uint32_t run(const struct sock_filter *code, size_t n, const struct secco
 }
 
 static void prepare(enum hold_profile p) {
-    plan = (struct hold_sandbox_plan) { .profile = p, .supervisor_pid = SUPERVISOR, .supervisor_pgid = GROUP, .is_exec_once = p != HOLD_PROFILE_FOREIGN };
+    plan = (struct hold_sandbox_plan) { .profile = p, .supervisor_pid = SUPERVISOR, .supervisor_pgid = GROUP, .is_exec_once = p != HOLD_PROFILE_FOREIGN, .has_datagrams = true };
     struct hold_err err = {0};
     if (hold_seccomp_prepare(&plan, &err) < 0)
         fail_msg("%s", err.text);
@@ -61,8 +61,8 @@ static void prepare(enum hold_profile p) {
 static uint32_t verdict(struct seccomp_data data) {
     struct sock_filter last[HOLD_LAST_FILTER_MAX];
     size_t n_last = hold_seccomp_write_last(&plan, SELF, ticket, last), n_calls, n_args;
-    const struct sock_filter *calls = hold_seccomp_program(plan.profile, true, &n_calls);
-    const struct sock_filter *args = hold_seccomp_program(plan.profile, false, &n_args);
+    const struct sock_filter *calls = hold_seccomp_program(&plan, true, &n_calls);
+    const struct sock_filter *args = hold_seccomp_program(&plan, false, &n_args);
     data.arch = (uint32_t) ARCH;
     uint32_t worst = run(last, n_last, &data);
     const uint32_t older[] = { run(calls, n_calls, &data), run(args, n_args, &data) };
@@ -113,7 +113,7 @@ static void other_architectures_are_killed(void **unused) {
     (void) unused;
     prepare(HOLD_PROFILE_FRONT);
     size_t n;
-    const struct sock_filter *code = hold_seccomp_program(HOLD_PROFILE_FRONT, true, &n);
+    const struct sock_filter *code = hold_seccomp_program(&plan, true, &n);
     struct seccomp_data data = { .nr = 1, .arch = AUDIT_ARCH_I386 };
     assert_int_equal(run(code, n, &data), SECCOMP_RET_KILL_PROCESS);
 #ifdef __x86_64__
@@ -243,6 +243,17 @@ static void sockets_are_for_those_who_connect(void **unused) {
     }
 }
 
+static void a_server_with_port_rules_has_no_datagrams(void **unused) {
+    (void) unused;
+    prepare(HOLD_PROFILE_FOREIGN);
+    plan.has_datagrams = false;
+    assert_int_equal(hold_seccomp_prepare(&plan, NULL), 0);
+    assert_int_equal(call(SYS_socket, AF_INET, SOCK_DGRAM, 0, 0), REFUSED(EPERM));
+    assert_int_equal(call(SYS_socket, AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 17, 0), REFUSED(EPERM));
+    assert_int_equal(call(SYS_socket, AF_INET, SOCK_STREAM, 0, 0), ALLOWED);
+    assert_int_equal(call(SYS_socket, AF_NETLINK, SOCK_DGRAM, 0, 0), ALLOWED);
+}
+
 static void device_commands_are_for_the_gpu(void **unused) {
     (void) unused;
     FOR_ALL(p) {
@@ -293,9 +304,9 @@ static void a_prepared_profile_is_not_built_again(void **unused) {
     (void) unused;
     prepare(HOLD_PROFILE_FRONT);
     size_t n;
-    const struct sock_filter *before = hold_seccomp_program(HOLD_PROFILE_FRONT, true, &n);
+    const struct sock_filter *before = hold_seccomp_program(&plan, true, &n);
     assert_int_equal(hold_seccomp_prepare(&plan, NULL), 0);
-    assert_ptr_equal(before, hold_seccomp_program(HOLD_PROFILE_FRONT, true, &n));
+    assert_ptr_equal(before, hold_seccomp_program(&plan, true, &n));
     assert_in_range(n, 200, 1200);
 }
 
@@ -336,6 +347,7 @@ int main(void) {
         cmocka_unit_test(signals_reach_the_child_itself_only),
         cmocka_unit_test(new_namespaces_are_refused_and_our_own_do_not_fork),
         cmocka_unit_test(sockets_are_for_those_who_connect),
+        cmocka_unit_test(a_server_with_port_rules_has_no_datagrams),
         cmocka_unit_test(device_commands_are_for_the_gpu),
         cmocka_unit_test(wx_is_filtered_where_the_kernel_has_no_switch),
         cmocka_unit_test(no_verdict_hangs_on_a_high_half),
