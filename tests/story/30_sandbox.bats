@@ -19,6 +19,7 @@ setup_file() {
 }
 
 setup() {
+    cd "$BATS_TEST_DIRNAME/../.." || return 1
     ARENA=$BATS_TEST_TMPDIR/arena
     mkdir "$ARENA"
     chmod 777 "$ARENA"
@@ -153,6 +154,21 @@ profiles="front engine-cpu engine-cuda job-preflight job-fetch job-verify foreig
     echo 2 > /proc/sys/vm/drop_caches
     : > "$arena/scratch/go"
     wait "$(cat "$BATS_TEST_TMPDIR/pid")"
+}
+
+@test "the GPU engine computes the same inside its profile, on the emulated device" {
+    [ -e build/release/tests/libholdfast-emu-driver.so ] || skip "needs the emulated device (make emu)"
+    mkdir -p "$BIN/build/tests" "$BIN/little"
+    cp build/release/libexec/holdfast-runtime "$BIN/"
+    cp build/release/tests/libholdfast-cuda.so build/release/tests/libholdfast-emu-driver.so "$BIN/build/tests/"
+    cp examples/little-model/checkpoint/* "$BIN/little/"
+    chmod -R a+rX "$BIN"
+    asked=("$BIN/holdfast-runtime" eval --model "$BIN/little" --ids "1,2,3" --next 2 --backend cuda
+        --backend-lib "$BIN/build/tests/libholdfast-cuda.so" --cuda-driver "$BIN/build/tests/libholdfast-emu-driver.so")
+    run -0 --separate-stderr "${BARE[@]}" "${asked[@]}"
+    plain=$output
+    run -0 --separate-stderr "${BARE[@]}" "$BIN/inbox" --level strict --grant "R:$BIN" engine-cuda "$BATS_TEST_TMPDIR/arena" -- "${asked[@]}"
+    [ -n "$plain" ] && [ "$output" = "$plain" ]
 }
 
 # served OPTION... PROFILE: the attempts again, started by holdfast itself, with a listening socket handed over and a port,
