@@ -292,6 +292,8 @@ static int plan_for(struct hold_core *core, enum hold_profile profile, const str
         .profile = profile, .level = (enum hold_sandbox_level) c->sandbox, .prefix = *core->prefix ? core->prefix : NULL, .model_dir = *c->model_dir ? c->model_dir : NULL,
         .scratch_dir = scratch_of(core, profile), .keep_fds = l.keep, .n_keep_fds = n_fds, .env_names = c->env_keep.at, .n_env_names = c->env_keep.n,
     };
+    if (c->sandbox == HOLD_SANDBOX_OFF && *c->run_as)
+        return hold_fail(err, HOLD_E_CONFIG, 0, "--run-as is done by the sandbox, which is off: add --sandbox best-effort");
     char program[PATH_MAX], absolute[PATH_MAX];
     const char *folder = core->inherited->folder;
     int status;
@@ -381,7 +383,8 @@ static void job_words(struct hold_core *core, enum hold_job_kind kind) {
         option("--model", c->model_dir);
         option("--model-source", c->model_source);
         option("--device", devices[c->device]);
-        option("--state-dir", c->state_dir);
+        if (!*c->run_as) /* the folder is process 1's; the job judges for the user that it runs as */
+            option("--state-dir", c->state_dir);
         if (c->n_servers > 0 && !c->servers[0].is_ours)
             word("--foreign");
         for (size_t i = 0; i < c->needs.n; i++)

@@ -249,6 +249,16 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); open(sys.argv[1], "w"
     wait "$pid" || :
 }
 
+@test "a user to become is never forgotten in silence: without a sandbox it is refused" {
+    run --separate-stderr "$BIN/holdfast" --state-dir "$BATS_TEST_TMPDIR" --run-as "$USER_ID:$USER_ID" -- true
+    [ "$status" -eq 65 ]
+    [[ "$stderr" == *"--run-as is done by the sandbox"* ]]
+    need_root
+    mkdir "$BATS_TEST_TMPDIR/state"
+    run -0 --separate-stderr "$BIN/holdfast" --state-dir "$BATS_TEST_TMPDIR/state" --sandbox strict --run-as "$USER_ID:$USER_ID" -- /usr/bin/id -u
+    [ "$output" = "$USER_ID" ]
+}
+
 @test "holdfast refuses to start what strict cannot have: status 100 and the layer's name" {
     need_root
     AS=() VICTIM_AS=()
