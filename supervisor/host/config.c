@@ -38,12 +38,11 @@ const struct hold_opt hold_config_rows[] = {
 
     { "restart", HOLD_OPT_ENUM, AT(restart), "on-failure", 0, 0, "when an ended server starts again", .key = "restart.policy",
       .choices = "never|on-failure|always" },
-    { "restart-delay", HOLD_OPT_MS, AT(restart_delay_ms), "1s", 1, HOUR, "first wait of the back-off; it doubles", .key = "restart.delay" },
+    { "restart-delay", HOLD_OPT_MS, AT(restart_delay_ms), "1s", 0, HOUR, "first wait of the back-off; it doubles; 0s: no wait ever, only with a budget", .key = "restart.delay" },
     { "restart-cap", HOLD_OPT_MS, AT(restart_cap_ms), "5m", 1, DAY, "longest wait of the back-off", .key = "restart.cap" },
     { "restart-jitter", HOLD_OPT_U64, AT(restart_jitter_pct), "10", 0, 100, "per cent that chance may add to a wait", .key = "restart.jitter_pct" },
-    { "restart-budget", HOLD_OPT_U64, AT(restart_budget), "10", 0, HOLD_BUDGET_MAX, "restarts within the window before giving up; 0: no limit",
-      .key = "restart.budget" },
-    { "restart-window", HOLD_OPT_MS, AT(restart_window_ms), "1h", 1, 30 * DAY, "the window of the restart budget", .key = "restart.window" },
+    { "restart-budget", HOLD_OPT_STR, AT(restart_budget_text), "10/1h", 0, 0,
+      "restarts within a window before giving up: N/WINDOW, or N within an hour; 0: no limit", .key = "restart.budget", .value = "N/WINDOW" },
     { "healthy-reset", HOLD_OPT_MS, AT(healthy_reset_ms), "5m", 1, DAY,
       "a life that was ready this long restarts at once and refills the budget", .key = "restart.healthy_reset" },
     { "no-progress", HOLD_OPT_MS, AT(no_progress_ms), "5m", 0, DAY, "a start that does not move for this long is killed; 0: never",
@@ -64,7 +63,7 @@ const struct hold_opt hold_config_rows[] = {
     { "output", HOLD_OPT_ENUM, AT(output), "drop", 0, 0,
       "when our output blocks: drop whole lines and count them, or block the server; direct hands it our own descriptors", .choices = "drop|block|direct" },
 
-    { "health", HOLD_OPT_STR, AT(health.ready), NULL, 0, 0,
+    { "ready", HOLD_OPT_STR, AT(health.ready), NULL, 0, 0,
       "how the server is asked whether it is ready: http://127.0.0.1:PORT/PATH, tcp://HOST:PORT, exec:COMMAND, or notify (sd_notify)",
       .key = "health.ready", .value = "CHECK" },
     { "live", HOLD_OPT_STR, AT(health.live), NULL, 0, 0, "the same for liveness; a server that fails it is killed and started again",
@@ -237,6 +236,21 @@ static void check_ports(struct hold_buf *mistakes, const char *option, const str
     }
 }
 
+/* "10", "10/1h" */
+static void read_budget(struct hold_config *c, struct hold_buf *mistakes) {
+    char number[32];
+    struct hold_err err = { 0 };
+    const char *slash = strchr(c->restart_budget_text, '/');
+    size_t n = slash ? (size_t) (slash - c->restart_budget_text) : strlen(c->restart_budget_text);
+    (void) snprintf(number, sizeof(number), "%.*s", (int) HOLD_MIN(n, sizeof(number) - 1), c->restart_budget_text);
+    c->restart_window_ms = HOUR;
+    if (hold_parse_u64(number, 0, HOLD_BUDGET_MAX, &c->restart_budget, &err) < 0 ||
+        (slash && hold_parse_ms(slash + 1, 1, 30 * DAY, &c->restart_window_ms, &err) < 0))
+        mistake(mistakes, "--restart-budget: %s", err.text);
+    else if (c->restart_delay_ms == 0 && c->restart_budget == 0)
+        mistake(mistakes, "--restart-delay: 0s means no wait ever, which needs a --restart-budget");
+}
+
 static void check_values(const struct hold_config *c, struct hold_buf *mistakes) {
     if (c->mode == HOLD_MODE_TOOL)
         return;
@@ -324,6 +338,7 @@ int hold_config_load(enum hold_mode mode, int argc, char *const *argv, const cha
         c->status_listen = "[::]:8181"; /* a check was given: somebody wants to know */
     hold_config_servers(c, store->root, mode == HOLD_MODE_TOOL ? 0 : argc - rest, argv + rest, mistakes);
     make_absolute(c, mistakes);
+    read_budget(c, mistakes);
     check_values(c, mistakes);
     int n = count_lines(mistakes);
     if (n > 0)

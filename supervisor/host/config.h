@@ -60,7 +60,8 @@ struct hold_config {
     const char *listen;        /* "" : the server's own */
     int restart;               /* enum hold_restart_policy */
     uint64_t restart_delay_ms, restart_cap_ms, restart_jitter_pct, healthy_reset_ms;
-    uint64_t restart_budget, restart_window_ms;
+    const char *restart_budget_text;   /* "N" or "N/WINDOW" */
+    uint64_t restart_budget, restart_window_ms; /* read from it */
     uint64_t no_progress_ms, start_backstop_ms, warm_timeout_ms, watchdog_ms;
     uint64_t grace_ms, prestop_delay_ms, sweep_wait_ms, kill_wait_ms;
     int signal_to;             /* enum hold_signal_to */

@@ -24,7 +24,7 @@ struct hold_restarts {
 uint64_t hold_restarts_next_ms(struct hold_restarts *r, const struct hold_backoff *b, bool was_healthy, uint32_t random);
 
 /* At most max spendings in a sliding window. Zero max or zero window: no limit. max is cut to HOLD_BUDGET_MAX. */
-#define HOLD_BUDGET_MAX 64
+#define HOLD_BUDGET_MAX 2048
 struct hold_budget {
     uint32_t max;
     uint64_t window_ms;

@@ -27,7 +27,7 @@ for _ in $(seq "$rounds"); do
     ms cat through_cat
     ms us through_us
 done
-"$hold" --state-dir "$work/b" --log-level error --health notify -- "$fake" --notify &
+"$hold" --state-dir "$work/b" --log-level error --ready notify -- "$fake" --notify &
 pid=$!
 for _ in $(seq 200); do "$hold" probe ready --state-dir "$work/b" > /dev/null 2>&1 && break; read -rt .05 <> <(:) || true; done
 for _ in $(seq $((rounds * 5))); do

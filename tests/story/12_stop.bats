@@ -21,7 +21,7 @@ ms() { echo $((${EPOCHREALTIME/./} / 1000)); }
 }
 
 @test "TERM while loading" {
-    start --log-level info --health 'http://127.0.0.1:1/health' --status-listen "" -- "$FAKE"
+    start --log-level info --ready 'http://127.0.0.1:1/health' --status-listen "" -- "$FAKE"
     wait_for '[ "$(n_ev phase \"loading\")" -ge 1 ] && [ -n "$(servers)" ] && [ "$(blocked "$(servers)")" != 0000000000000000 ]'
     kill -TERM "$HOLD_PID"
     finish

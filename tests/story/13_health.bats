@@ -13,7 +13,7 @@ quick() { echo --health-period 40ms --health-timeout 300ms --health-backoff 10ms
 
 @test "slow is not stuck: a server that refuses, then answers 503, then 200 is never restarted" {
     # shellcheck disable=SC2046
-    start --log-level info --restart on-failure $(quick) --health "http://127.0.0.1:$PORT/health" --no-progress 30s -- \
+    start --log-level info --restart on-failure $(quick) --ready "http://127.0.0.1:$PORT/health" --no-progress 30s -- \
         "$FAKE" --listen "$PORT" --refuse-until 200 --ready-after 500
     wait_for '[ "$(n_ev ready)" -eq 1 ]'
     [ "$(n_ev spawn)" -eq 1 ]
@@ -26,7 +26,7 @@ quick() { echo --health-period 40ms --health-timeout 300ms --health-backoff 10ms
 
 @test "a server that never gets ready and makes no progress is killed at the no-progress time, the reason says so" {
     # shellcheck disable=SC2046
-    start --log-level info --restart on-failure --restart-delay 5ms --restart-budget 2 $(quick) --health "http://127.0.0.1:$PORT/health" --no-progress 250ms -- \
+    start --log-level info --restart on-failure --restart-delay 5ms --restart-budget 2 $(quick) --ready "http://127.0.0.1:$PORT/health" --no-progress 250ms -- \
         "$FAKE" --listen "$PORT" --never-ready
     finish
     echo "code $CODE"; tail -n 4 "$LOG"
@@ -41,7 +41,7 @@ quick() { echo --health-period 40ms --health-timeout 300ms --health-backoff 10ms
 
 @test "one that makes progress is not killed at the no-progress time, only at the backstop" {
     # shellcheck disable=SC2046
-    start --log-level info --restart never $(quick) --health notify --no-progress 300ms --start-backstop 1200ms -- \
+    start --log-level info --restart never $(quick) --ready notify --no-progress 300ms --start-backstop 1200ms -- \
         "$FAKE" --never-ready --notify --progress 20
     finish
     tail -n 3 "$LOG"
@@ -52,7 +52,7 @@ quick() { echo --health-period 40ms --health-timeout 300ms --health-backoff 10ms
 
 @test "readiness goes and comes: unready, not restarted" {
     # shellcheck disable=SC2046
-    start --log-level info --restart on-failure $(quick) --health "exec:test -e $D/healthy" --health-failures 2 -- "$FAKE"
+    start --log-level info --restart on-failure $(quick) --ready "exec:test -e $D/healthy" --health-failures 2 -- "$FAKE"
     wait_for '[ "$(n_ev probe)" -ge 0 ] && [ -n "$(servers)" ]'
     touch healthy
     wait_for '[ "$(n_ev ready)" -eq 1 ]'
@@ -69,7 +69,7 @@ quick() { echo --health-period 40ms --health-timeout 300ms --health-backoff 10ms
 
 @test "liveness: N-1 failures are nothing, N restart it; a server that comes back sick is restarted again" {
     # shellcheck disable=SC2046
-    start --log-level info --restart on-failure --restart-delay 5ms --restart-budget 3 $(quick) --health "tcp://127.0.0.1:$PORT" --live "http://127.0.0.1:$PORT/health" \
+    start --log-level info --restart on-failure --restart-delay 5ms --restart-budget 3 $(quick) --ready "tcp://127.0.0.1:$PORT" --live "http://127.0.0.1:$PORT/health" \
         --live-failures 3 -- "$FAKE" --listen "$PORT" --unhealthy-after 150
     finish
     echo "code $CODE"; tail -n 3 "$LOG"
@@ -83,7 +83,7 @@ quick() { echo --health-period 40ms --health-timeout 300ms --health-backoff 10ms
 @test "a server that accepts and never answers, drips, or sends endless headers fails at the timeout" {
     for how in --hang-health --drip --endless; do
         # shellcheck disable=SC2046
-        start --log-level info --restart never $(quick) --health-timeout 100ms --health "http://127.0.0.1:$PORT/health" --no-progress 600ms -- \
+        start --log-level info --restart never $(quick) --health-timeout 100ms --ready "http://127.0.0.1:$PORT/health" --no-progress 600ms -- \
             "$FAKE" --listen "$PORT" "$how"
         finish
         [ "$CODE" -eq 111 ] || { echo "$how: $CODE"; return 1; }
@@ -93,7 +93,7 @@ quick() { echo --health-period 40ms --health-timeout 300ms --health-backoff 10ms
 
 @test "sd_notify decides where it is asked to: READY=1, STATUS, and a stranger's word does not count" {
     # shellcheck disable=SC2046
-    start --log-level info $(quick) --health notify --no-progress 30s -- "$FAKE" --notify --ready-after 2500 --notify-status "loading shards"
+    start --log-level info $(quick) --ready notify --no-progress 30s -- "$FAKE" --notify --ready-after 2500 --notify-status "loading shards"
     wait_for '[ -S state/notify ] && [ -n "$(servers)" ]'
     NOTIFY_SOCKET=$D/state/notify python3 -c '
 import os, socket
@@ -112,7 +112,7 @@ s.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])'
 
 @test "a warm-up must pass once before READY" {
     # shellcheck disable=SC2046
-    start --log-level info $(quick) --health "tcp://127.0.0.1:$PORT" --warmup "http://127.0.0.1:$PORT/health" -- "$FAKE" --listen "$PORT" --ready-after 300
+    start --log-level info $(quick) --ready "tcp://127.0.0.1:$PORT" --warmup "http://127.0.0.1:$PORT/health" -- "$FAKE" --listen "$PORT" --ready-after 300
     wait_for '[ "$(n_ev ready)" -eq 1 ]'
     [ "$(phases)" = "loading warming ready" ]
     kill "$HOLD_PID"

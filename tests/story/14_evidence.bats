@@ -9,7 +9,7 @@ setup() { story_setup; PORT=$((20000 + RANDOM % 20000)); }
 teardown() { story_teardown; }
 
 @test "before a health-caused KILL the facts are written down: threads, memory, last lines" {
-    start --log-level info --restart never --health "http://127.0.0.1:$PORT/health" --health-backoff 10ms --status-listen= --no-progress 200ms -- \
+    start --log-level info --restart never --ready "http://127.0.0.1:$PORT/health" --health-backoff 10ms --status-listen= --no-progress 200ms -- \
         "$FAKE" --listen "$PORT" --never-ready --say "loading shard 3 of 7" --say "waiting for the disk"
     finish
     [ "$CODE" -eq 111 ]
@@ -113,7 +113,7 @@ EOF
 @test "an unkillable process is named, the code is 114, and nothing new is started beside it" {
     frozen=/sys/fs/cgroup/freezer/holdfast-story-$$
     { [ "$(id -u)" -eq 0 ] && mkdir "$frozen" 2> /dev/null; } || skip "no v1 freezer cgroup to make a process unkillable with"
-    start --log-level info --restart always --restart-delay 1ms --health "http://127.0.0.1:1/" --health-backoff 10ms --status-listen= --no-progress 600ms --kill-wait 300ms -- "$FAKE"
+    start --log-level info --restart always --restart-delay 1ms --ready "http://127.0.0.1:1/" --health-backoff 10ms --status-listen= --no-progress 600ms --kill-wait 300ms -- "$FAKE"
     wait_for '[ -n "$(servers)" ]'
     pid=$(servers)
     echo "$pid" > "$frozen/cgroup.procs"

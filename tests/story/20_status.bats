@@ -7,7 +7,7 @@ load story.bash
 setup() { story_begin; PORT=$(free_port); HEALTH=$(free_port); }
 teardown() { story_end; }
 
-serve() { hold --status-listen "127.0.0.1:$PORT" --health "http://127.0.0.1:$HEALTH/health" --health-backoff 20ms --health-period 50ms "$@"; }
+serve() { hold --status-listen "127.0.0.1:$PORT" --ready "http://127.0.0.1:$HEALTH/health" --health-backoff 20ms --health-period 50ms "$@"; }
 up() { eventually test -S "$STATE/holdfast.sock"; }
 web() { curl -s -m 5 -o "$DIR/body" -w '%{http_code}' "http://127.0.0.1:$PORT$1"; }
 

@@ -22,7 +22,7 @@ PY
 @test "it is rewritten at each phase change, in the same file" {
     inode=$(stat -c %i "$TERM_LOG")
     head -c 9000 /dev/zero | tr '\0' o > "$TERM_LOG"
-    hold --health "http://127.0.0.1:$HEALTH/health" --health-backoff 20ms -- "$FAKE" --listen "$HEALTH" --ready-after 500
+    hold --ready "http://127.0.0.1:$HEALTH/health" --health-backoff 20ms -- "$FAKE" --listen "$HEALTH" --ready-after 500
     eventually term_has '"phase":"loading"'
     is_sound
     eventually term_has '"phase":"ready"'
@@ -36,7 +36,7 @@ PY
 }
 
 @test "a KILL of process 1 leaves the phase" {
-    hold --health "http://127.0.0.1:$HEALTH/health" -- "$FAKE" --listen "$HEALTH" --never-ready
+    hold --ready "http://127.0.0.1:$HEALTH/health" -- "$FAKE" --listen "$HEALTH" --never-ready
     eventually term_has '"phase":"loading"'
     kill -KILL "$HOLD_PID"
     hold_ends

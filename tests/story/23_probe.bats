@@ -10,7 +10,7 @@ teardown() { story_end; }
 URL() { echo "http://127.0.0.1:$PORT/health"; }
 
 @test "start-up is asked with growing pauses: few questions, and ready is still seen at once" {
-    hold --health "$(URL)" --health-backoff 10ms --health-backoff-cap 10s --health-period 10s -- "$FAKE" --listen "$PORT" --ready-after 1200
+    hold --ready "$(URL)" --health-backoff 10ms --health-backoff-cap 10s --health-period 10s -- "$FAKE" --listen "$PORT" --ready-after 1200
     eventually is_code /readyz 200
     ask /status
     asked=$(sed -n 's/.*"passed":\([0-9]*\),"failed":\([0-9]*\).*/\2/p' <<< "$body")
@@ -24,14 +24,14 @@ PY
 }
 
 @test "refused for a while, then up: never restarted" {
-    hold --restart on-failure --health "$(URL)" --health-backoff 50ms --health-backoff-cap 100ms -- "$FAKE" --listen "$PORT" --refuse-until 1000
+    hold --restart on-failure --ready "$(URL)" --health-backoff 50ms --health-backoff-cap 100ms -- "$FAKE" --listen "$PORT" --refuse-until 1000
     eventually is_code /readyz 200
     ask /status
     [[ "$body" == *'"restarts":0'* ]]
 }
 
 @test "tcp: ready when it accepts" {
-    hold --health "tcp://127.0.0.1:$PORT" --health-backoff 20ms --health-backoff-cap 20ms -- "$FAKE" --listen "$PORT" --refuse-until 400
+    hold --ready "tcp://127.0.0.1:$PORT" --health-backoff 20ms --health-backoff-cap 20ms -- "$FAKE" --listen "$PORT" --refuse-until 400
     eventually test -S "$STATE/holdfast.sock"
     is_code /readyz 503
     eventually is_code /readyz 200
@@ -44,7 +44,7 @@ echo "$$" >> "$(dirname "$0")/asked"
 [ -e "$(dirname "$0")/yes" ] || exec sleep 600
 SH
     chmod +x "$DIR/check"
-    hold --health "exec:$DIR/check" --health-timeout 200ms --health-backoff 20ms --health-backoff-cap 20ms -- "$FAKE"
+    hold --ready "exec:$DIR/check" --health-timeout 200ms --health-backoff 20ms --health-backoff-cap 20ms -- "$FAKE"
     many() { [ "$(wc -l < "$DIR/asked" 2>/dev/null || echo 0)" -ge 3 ]; }
     eventually many
     is_code /readyz 503
@@ -55,7 +55,7 @@ SH
 }
 
 @test "notify: READY=1 is believed from the server, not from a stranger" {
-    hold --health notify -- "$FAKE" --notify --ready-after 2500 --notify-status "warming the cache"
+    hold --ready notify -- "$FAKE" --notify --ready-after 2500 --notify-status "warming the cache"
     eventually test -S "$STATE/holdfast.sock"
     eventually phase_is loading
     ask /status
@@ -69,7 +69,7 @@ SH
 }
 
 @test "a hang is killed at the liveness threshold, said so, and the next life serves" {
-    hold --restart on-failure --restart-delay 1ms --health "$(URL)" --live "$(URL)" --health-period 50ms --health-timeout 100ms --live-failures 3 --health-backoff 20ms \
+    hold --restart on-failure --restart-delay 1ms --ready "$(URL)" --live "$(URL)" --health-period 50ms --health-timeout 100ms --live-failures 3 --health-backoff 20ms \
         -- "$FAKE" --listen "$PORT" --hang-after 800 --ignore-term --say-err "no cause here" --counter "$DIR/starts"
     eventually is_code /readyz 200
     again() { [ "$(grep -c ^start "$DIR/starts")" -ge 2 ]; }
@@ -89,7 +89,7 @@ PY
 @test "an endless header and a dripping peer fail at the timeout; memory stays flat" {
     for how in --endless --drip; do
         story_end; story_begin; PORT=$(free_port)
-        hold --health "$(URL)" --health-timeout 150ms --health-backoff 10ms --health-backoff-cap 10ms -- "$FAKE" --listen "$PORT" "$how"
+        hold --ready "$(URL)" --health-timeout 150ms --health-backoff 10ms --health-backoff-cap 10ms -- "$FAKE" --listen "$PORT" "$how"
         eventually test -S "$STATE/holdfast.sock"
         before=$(awk '/VmRSS/ { print $2 }' "/proc/$HOLD_PID/status")
         asked() { ask /status; f=$(sed -n 's/.*"failed":\([0-9]*\).*/\1/p' <<< "$body"); [ "${f:-0}" -ge 8 ]; }
@@ -104,7 +104,7 @@ PY
 @test "stuck is not slow: milestones keep a start alive, silence ends it and says for what it waited" {
     says=()
     for i in 10 20 30 40 50 60 70 80 90 100; do says+=(--say "Loading checkpoint shards: $i%|##"); done
-    hold --no-progress 700ms --health "$(URL)" --health-backoff 20ms -- "$FAKE" --listen "$PORT" --never-ready "${says[@]}" --say-every 250
+    hold --no-progress 700ms --ready "$(URL)" --health-backoff 20ms -- "$FAKE" --listen "$PORT" --never-ready "${says[@]}" --say-every 250
     begun=$(date +%s%N)
     hold_ends
     took=$((($(date +%s%N) - begun) / 1000000))
@@ -116,7 +116,7 @@ PY
 }
 
 @test "progress that is told keeps a start alive up to the backstop" {
-    hold --no-progress 600ms --start-backstop 2s --health notify -- "$FAKE" --never-ready --progress 100
+    hold --no-progress 600ms --start-backstop 2s --ready notify -- "$FAKE" --never-ready --progress 100
     hold_ends
     [ "$status" -eq 112 ]
     head -1 "$TERM_LOG" | grep -q '"cause":"start_timeout"'
@@ -124,7 +124,7 @@ PY
 
 @test "a check that names a host, https or nothing sensible is refused before anything starts" {
     for check in http://example.com:80/ https://127.0.0.1:1/ ftp://x 127.0.0.1:80 "http://127.0.0.1/"; do
-        run "$H" --state-dir "$STATE" --health "$check" -- touch "$DIR/started"
+        run "$H" --state-dir "$STATE" --ready "$check" -- touch "$DIR/started"
         [ "$status" -eq 65 ]
         [[ "$output" == *"$check"* ]]
     done

@@ -60,7 +60,7 @@ static void budget_of_zero_is_no_limit(void **unused) {
     struct hold_budget b = { .max = 0, .window_ms = 100 };
     for (uint64_t i = 0; i < 1000; i++)
         assert_true(hold_budget_spend(&b, i));
-    struct hold_budget full = { .max = 1000, .window_ms = UINT64_MAX };
+    struct hold_budget full = { .max = UINT32_MAX, .window_ms = UINT64_MAX };
     for (uint64_t i = 0; i < HOLD_BUDGET_MAX; i++)
         assert_true(hold_budget_spend(&full, 1));
     assert_false(hold_budget_spend(&full, 0)); /* cut to what can be remembered */

@@ -393,7 +393,7 @@ static void config_lists_all_mistakes_at_once(void **unused) {
     (void) unused;
     static struct hold_config c;
     char text[4096];
-    static const char *const argv[] = { "holdfast", "--signal-map", "TREM=INT", "--restart-jitter", "500", "--health", "ftp://x", "--bind-port", "0", "--grce", "1s" };
+    static const char *const argv[] = { "holdfast", "--signal-map", "TREM=INT", "--restart-jitter", "500", "--ready", "ftp://x", "--bind-port", "0", "--grce", "1s" };
     assert_int_equal(load(HOLD_MODE_EXEC, 11, argv, &c, text, sizeof(text)), -1);
     static const char *const said[] = { "TREM", "500", "ftp", "bind-port", "--grace", "no command" };
     for (size_t i = 0; i < 6; i++)
