@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SESSION_IMAGE_BYTES (UINT64_C(1) << 30)
+#define IMAGE_BYTES (UINT64_C(1) << 30) /* of patches on the host, of all sessions together */
 
 struct hold_engine {
     const struct hold_weights *weights;
@@ -123,6 +123,15 @@ static struct hold_session *find(struct hold_engine *e, uint64_t id) {
     return NULL;
 }
 
+/* Patches that wait, or will, until they are encoded. */
+static uint64_t image_bytes(const struct hold_engine *e) {
+    uint64_t n = 0;
+    for (const struct hold_session *s = e->sessions; s; s = s->next)
+        for (uint32_t i = s->encoded_images; s->n_stored == 0 && i < s->open.n_images; i++)
+            n += s->images[i].total_bytes;
+    return n;
+}
+
 static void open_session(struct hold_engine *e, const struct hold_frame *f) {
     enum hold_fail_reason reason;
     struct hold_session *s, **at = &e->sessions;
@@ -148,6 +157,8 @@ static void open_session(struct hold_engine *e, const struct hold_frame *f) {
         at = &(*at)->next;
     *at = s;
     e->n_sessions++;
+    if (image_bytes(e) > IMAGE_BYTES)
+        fail_session(e, s, HOLD_FAIL_BUSY, "too many pictures are waiting");
 }
 
 /* Every slice is taken out of the ring, also one of a session that is gone: the ring goes on in order. */
@@ -461,7 +472,7 @@ int hold_engine_open(const struct hold_weights *weights, struct hold_stream *str
         .patch_len = weights->tower.depth && limits->max_patches ? weights->tower.patch_len : 0,
         .max_context = limits->max_context,
         .max_patches = limits->max_patches,
-        .max_image_bytes = SESSION_IMAGE_BYTES,
+        .max_image_bytes = IMAGE_BYTES,
     };
     const struct hold_forward_limits forward = {
         .max_rows = limits->max_rows,

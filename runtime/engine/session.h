@@ -26,7 +26,6 @@ struct hold_session_image {
     uint64_t got_bytes, total_bytes;
     struct hold_t2 rows;  /* on the device once encoded; let go once the prompt is stored */
     uint32_t first, n;    /* place of its placeholders in the prompt */
-    bool is_encoded;
 };
 
 /* What a session may be; from the model and the memory plan. */

@@ -31,6 +31,7 @@ struct hold_front {
     struct hold_tok tok;
     struct hold_request_house house;
     struct hold_metrics metrics;
+    uint64_t held_bytes;               /* of decoded pictures */
     char id_prefix[40];
     struct hold_request *requests;     /* oldest first */
     size_t n_requests;
@@ -323,7 +324,7 @@ static void chat(struct hold_front *front, struct hold_call *call, const char *b
         return;
     }
     if (hold_request_new(&front->house, body, n, ++front->next_number, front->now_ms, front->wall_s, &notes, &r, &status, &err) < 0) {
-        say_error(call, status, 0, err.text);
+        say_error(call, status, status == 429 ? RETRY_BUSY_S : 0, err.text);
         return;
     }
     log_notes(&notes);
@@ -497,6 +498,7 @@ static void furnish(struct hold_front *front) {
         .format = config->format,
         .parses_special = config->parses_special,
         .max_context = front->house.max_context,
+        .held_bytes = &front->held_bytes,
         .metrics = &front->metrics,
         .id_prefix = front->id_prefix,
     };

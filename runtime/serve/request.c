@@ -12,7 +12,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#define ARENA_BYTES (128u << 20)
+#define SCRATCH_BYTES (128u << 20)
+#define ARENA_BYTES (64u << 10)
 #define TEXT_BYTES (8u << 20)
 #define LOGPROB_BYTES (32u << 20)
 
@@ -36,6 +37,10 @@ static int prepare_images(struct hold_request *r, const struct hold_request_hous
         if (n_pixels > HOLD_REQUEST_MAX_PIXELS)
             return hold_fail(err, HOLD_E_LIMIT, 0, "image %zu (%u x %u): the images have more than %ju pixels together", i + 1, width, height,
                              (uintmax_t) HOLD_REQUEST_MAX_PIXELS);
+        r->own_held_bytes += (uint64_t) height * width * 3;
+        *house->held_bytes += (uint64_t) height * width * 3;
+        if (*house->held_bytes > HOLD_REQUEST_MAX_HELD_BYTES)
+            return hold_fail(err, HOLD_E_BUSY, 0, "too many pictures are waiting");
         if (hold_patch_plan(&rule, height, width, &image->size, err) < 0 ||
             hold_image_decode(file->bytes, file->n, (struct hold_image_limits) { 0 }, &image->rgb, err) < 0)
             return hold_wrap(err, "image %zu", i + 1);
@@ -81,14 +86,22 @@ static int check_ids(const struct hold_request *r, const struct hold_request_hou
     return 0;
 }
 
+/* The messages and the files of the pictures live in scratch: many requests may wait, and they need neither. */
 static int prepare(struct hold_request *r, const struct hold_request_house *house, const char *body, size_t n, struct hold_buf *notes,
                    struct hold_err *err) {
-    if (hold_chat_parse(body, n, &house->rules, &r->arena, &r->chat, notes, err) < 0)
+    hold_autoarena scratch = hold_arena_with_max(SCRATCH_BYTES);
+    if (hold_chat_parse(body, n, &house->rules, &scratch, &r->chat, notes, err) < 0)
         return -1;
+    for (size_t i = 0; i < r->chat.n_stops; i++)
+        if (!(r->chat.stops[i] = hold_arena_copy(&r->arena, r->chat.stops[i], strlen(r->chat.stops[i]))))
+            return hold_fail(err, HOLD_E_INTERNAL, 0, "out of memory");
     if (prepare_images(r, house, err) < 0 || prepare_ids(r, house, err) < 0 || check_ids(r, house, err) < 0)
         return -1;
     if (hold_stop_init(&r->stop, r->chat.stops, r->chat.n_stops, err) < 0)
         return -1;
+    r->chat.messages = NULL;
+    r->chat.n_messages = 0;
+    memset(r->chat.images, 0, sizeof r->chat.images); /* n_images stays */
     r->decoder.shows_special = r->chat.shows_special;
     r->seed = r->chat.seed;
     if (!r->chat.has_seed && getrandom(&r->seed, sizeof r->seed, 0) != (ssize_t) sizeof r->seed)
@@ -103,11 +116,11 @@ static unsigned status_of(enum hold_errc code) {
     case HOLD_E_FORMAT:
     case HOLD_E_LIMIT:
     case HOLD_E_DENIED: return 400;
+    case HOLD_E_BUSY: return 429;
     case HOLD_E_NONE:
     case HOLD_E_IO:
     case HOLD_E_NET:
     case HOLD_E_DEVICE:
-    case HOLD_E_BUSY:
     case HOLD_E_INTERNAL:
     case HOLD_ERRC_COUNT: break;
     }
@@ -122,7 +135,7 @@ int hold_request_new(const struct hold_request_house *house, const char *body, s
     *ret_status = 500;
     if (!r)
         return hold_fail(err, HOLD_E_INTERNAL, 0, "out of memory");
-    *r = (struct hold_request) { .arrived_ms = now_ms, .said_ms = now_ms, .created = wall_s };
+    *r = (struct hold_request) { .arrived_ms = now_ms, .said_ms = now_ms, .created = wall_s, .held_bytes = house->held_bytes };
     r->arena = hold_arena_with_max(ARENA_BYTES);
     r->ids = hold_buf_with_max(HOLD_FRAME_MAX_PROMPT * sizeof(uint32_t));
     r->text = hold_buf_with_max(TEXT_BYTES);
@@ -144,6 +157,7 @@ int hold_request_new(const struct hold_request_house *house, const char *body, s
 void hold_request_free(struct hold_request *r) {
     if (!r)
         return;
+    *r->held_bytes -= r->own_held_bytes;
     for (size_t i = 0; i < HOLD_CHAT_MAX_IMAGES; i++) {
         hold_image_release(&r->images[i].rgb);
         free(r->images[i].patches);
@@ -204,13 +218,17 @@ static int send_ids(struct hold_request *r, struct hold_link *link, struct hold_
     return 0;
 }
 
-static int make_patches(struct hold_request_image *image, const struct hold_patch_rule *rule, struct hold_err *err) {
+static int make_patches(struct hold_request *r, struct hold_request_image *image, const struct hold_patch_rule *rule, struct hold_err *err) {
+    uint64_t rgb_bytes = (uint64_t) image->rgb.height * image->rgb.width * 3;
+
     image->patches = calloc((size_t) image->size.n_patches * image->size.patch_dim, sizeof(float));
     if (!image->patches)
         return hold_fail(err, HOLD_E_LIMIT, 0, "out of memory for %u patches", image->size.n_patches);
     if (hold_patchify(rule, (const uint8_t *) image->rgb.pixels.data, image->rgb.height, image->rgb.width, &image->size, image->patches, err) < 0)
         return -1;
     hold_image_release(&image->rgb);
+    r->own_held_bytes -= rgb_bytes;
+    *r->held_bytes -= rgb_bytes;
     return 0;
 }
 
@@ -224,7 +242,7 @@ static int send_patches(struct hold_request *r, const struct hold_request_house 
         struct hold_err busy = { 0 };
         void *place;
 
-        if (!image->patches && make_patches(image, &house->patch_rule, err) < 0)
+        if (!image->patches && make_patches(r, image, &house->patch_rule, err) < 0)
             return -1;
         if (hold_ring_claim(&link->ring, n, &f.patches.position, &place, &busy) < 0)
             return busy.code == HOLD_E_BUSY ? 0 : hold_fail(err, busy.code, 0, "%s", busy.text);

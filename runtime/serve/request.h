@@ -17,6 +17,8 @@
 #define HOLD_REQUEST_PING_MS 10000u
 #define HOLD_REQUEST_MAX_PIXELS (UINT64_C(64) << 20) /* of all pictures of a request, before their resize */
 
+#define HOLD_REQUEST_MAX_HELD_BYTES (UINT64_C(512) << 20)
+
 /* What every request of one front needs. Borrowed by all of them. */
 struct hold_request_house {
     const struct hold_plan *plan;
@@ -26,6 +28,7 @@ struct hold_request_house {
     enum hold_content_format format;
     bool parses_special;
     uint32_t max_context;     /* as the engine said */
+    uint64_t *held_bytes;     /* of decoded pictures of all requests, up to HOLD_REQUEST_MAX_HELD_BYTES */
     struct hold_metrics *metrics;
     const char *id_prefix;    /* "chatcmpl-" and this front's own part */
 };
@@ -41,8 +44,9 @@ struct hold_request {
     struct hold_request *next;
     struct hold_call *call;
     uint64_t session; /* 0: not opened yet */
-    struct hold_arena arena;
+    struct hold_arena arena; /* the stop strings; the messages are let go once the ids are there */
     struct hold_chat chat;
+    uint64_t *held_bytes, own_held_bytes; /* of pictures not cut into patches yet */
     struct hold_buf ids; /* of the prompt, image tokens expanded */
     struct hold_request_image images[HOLD_CHAT_MAX_IMAGES];
     uint32_t max_tokens;
@@ -62,7 +66,7 @@ struct hold_request {
     uint64_t arrived_ms, opened_ms, first_ms, last_ms, said_ms;
 };
 
-/* Parses body and prepares everything. On failure *ret_status is what to answer with (400, 404, 500) and err says why. notes as
+/* Parses body and prepares everything. On failure *ret_status is what to answer with (400, 404, 429, 500) and err says why. notes as
  * hold_chat_parse. wall_s: seconds since 1970. Takes the time of decoding the pictures. */
 HOLD_MUST int hold_request_new(const struct hold_request_house *house, const char *body, size_t n, uint64_t number, uint64_t now_ms,
                                uint64_t wall_s, struct hold_buf *notes, struct hold_request **ret_request, unsigned *ret_status,
