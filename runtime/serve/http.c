@@ -1,8 +1,8 @@
 /* http.c - requests and answers over libmicrohttpd. Floor: runtime/serve. The only includer of that library.
  *
  * The library runs on its own epoll descriptor without a thread. A call that waits for its answer is suspended, and a
- * suspended connection is not looked at: so each waiting client's descriptor also stands in our own set, and the end of
- * its sending side counts as its leaving. */
+ * suspended connection is not looked at; and of an upload whose last bytes and end came together it sees the bytes only. So
+ * each client's descriptor also stands in our own set, and the end of its sending side counts as its leaving. */
 #include "runtime/serve/http.h"
 
 #include "base/auto.h"
@@ -15,6 +15,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 enum call_state {
     CALL_HEAD,    /* on_head runs */
@@ -32,6 +33,7 @@ struct hold_call {
     enum call_state state;
     bool is_suspended;
     bool is_gone;     /* the client left */
+    bool is_whole;    /* head and body have come */
     bool is_finished; /* nothing more will be written to the stream */
     bool is_cut_off;  /* the answer goes out before the body is read: it is too long, or the client waits for a word */
     int watched_fd;   /* in http->epoll_fd, or -1 */
@@ -52,7 +54,7 @@ struct hold_http {
     struct hold_http_ops ops;
     void *user;
     struct hold_call *calls;
-    size_t n_live, total_bytes;
+    size_t total_bytes;
     bool is_quiet;
 };
 
@@ -141,6 +143,30 @@ static enum MHD_Result queue_answer(struct hold_call *call) {
     return queued;
 }
 
+/* The client's sending side has ended. */
+static void see_end(struct hold_call *call) {
+    struct epoll_event again = { .events = EPOLLRDHUP | EPOLLONESHOT, .data.ptr = call };
+    char byte;
+
+    switch (call->state) {
+    case CALL_HEAD:
+    case CALL_BODY:
+    case CALL_READY: /* the rest of a body is read that nobody wants */
+        if (recv(call->watched_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) /* the library has not read it all */
+            (void) epoll_ctl(call->http->epoll_fd, EPOLL_CTL_MOD, call->watched_fd, &again);
+        else
+            (void) shutdown(call->watched_fd, SHUT_RDWR); /* an event that the library does see */
+        return;
+    case CALL_WAITING:
+    case CALL_STREAM:
+        call->is_gone = true;
+        unwatch(call);
+        resume(call);
+        return;
+    case CALL_DONE: return; /* it may still read */
+    }
+}
+
 static struct hold_call *call_new(struct hold_http *http, struct MHD_Connection *connection, const char *method, const char *path) {
     struct hold_call *call = calloc(1, sizeof *call);
     if (!call)
@@ -153,7 +179,7 @@ static struct hold_call *call_new(struct hold_http *http, struct MHD_Connection 
     if (http->calls)
         http->calls->prev = call;
     http->calls = call;
-    http->n_live++;
+    watch(call);
     return call;
 }
 
@@ -168,7 +194,6 @@ static void call_free(struct hold_call *call) {
         http->calls = call->next;
     if (call->next)
         call->next->prev = call->prev;
-    http->n_live--;
     http->total_bytes -= call->charged_bytes;
     hold_buf_release(&call->body);
     hold_buf_release(&call->out);
@@ -263,22 +288,20 @@ static enum MHD_Result on_library(void *cls, struct MHD_Connection *connection, 
         *n_data = 0;
         return call->body.failed ? MHD_NO : MHD_YES;
     }
+    call->is_whole = true;
     if (call->state == CALL_BODY) {
         call->state = CALL_WAITING;
         hold_buf_add(&call->body, "", 0);
         http->ops.on_request(http->user, call, call->body.data ? call->body.data : "", call->body.n);
         if (call->state == CALL_WAITING) {
-            watch(call);
             suspend(call);
             return MHD_YES;
         }
     }
     if (call->state == CALL_READY)
         return queue_answer(call);
-    if (call->state == CALL_STREAM) {
-        watch(call);
+    if (call->state == CALL_STREAM)
         return queue_answer(call);
-    }
     return MHD_YES;
 }
 
@@ -355,9 +378,7 @@ void hold_http_run(struct hold_http *http) {
         struct hold_call *call = events[i].data.ptr;
         if (!call)
             continue; /* the library's own */
-        call->is_gone = true;
-        unwatch(call);
-        resume(call);
+        see_end(call);
     }
     (void) MHD_run(http->daemon);
 }
@@ -367,7 +388,10 @@ void hold_http_quiesce(struct hold_http *http) {
 }
 
 size_t hold_http_live(const struct hold_http *http) {
-    return http->n_live;
+    size_t n = 0;
+    for (const struct hold_call *call = http->calls; call; call = call->next)
+        n += call->is_whole || call->state == CALL_DONE;
+    return n;
 }
 
 const char *hold_call_method(const struct hold_call *call) {

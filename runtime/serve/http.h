@@ -48,7 +48,7 @@ void hold_http_run(struct hold_http *http);
 /* From now on answers carry `Connection: close`. Connections are still taken, so that whoever comes is told where things
  * stand instead of waiting in the backlog of a socket that another process holds open. */
 void hold_http_quiesce(struct hold_http *http);
-/* Requests between on_head and on_end. */
+/* Requests that have come whole and whose answer is not out yet. */
 size_t hold_http_live(const struct hold_http *http);
 
 const char *hold_call_method(const struct hold_call *call);

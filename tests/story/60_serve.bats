@@ -194,3 +194,42 @@ PY
     kill -TERM "$front"
     wait "$front"
 }
+
+@test "uploads that end in the middle are noticed, and hold up no stop" {
+    local port
+    port=$(free_port)
+    "$TOP/build/release/libexec/holdfast-runtime" front --listen "127.0.0.1:$port" 2> "$BATS_TEST_TMPDIR/log" 3>&- &
+    local front=$!
+    until_true curl -s -o "$BATS_TEST_TMPDIR/health" "http://127.0.0.1:$port/health"
+    python3 - "$port" "$front" << 'PY'
+import os, socket, sys, time
+port, front = int(sys.argv[1]), sys.argv[2]
+def sockets():
+    n = 0
+    for f in os.listdir(f"/proc/{front}/fd"):
+        try:
+            n += os.readlink(f"/proc/{front}/fd/{f}").startswith("socket:")
+        except FileNotFoundError:
+            pass
+    return n
+before = sockets()
+def half():
+    s = socket.create_connection(("127.0.0.1", port))
+    s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+    return s
+for _ in range(30):
+    half().close()
+deadline = time.monotonic() + 5
+while sockets() > before and time.monotonic() < deadline:
+    time.sleep(0.02)
+assert sockets() <= before, (before, sockets())
+kept = [half() for _ in range(5)]  # these stay open, and unfinished
+time.sleep(0.2)
+os.kill(int(front), 15)
+deadline = time.monotonic() + 3
+while os.path.exists(f"/proc/{front}") and open(f"/proc/{front}/stat").read().split()[2] != "Z" and time.monotonic() < deadline:
+    time.sleep(0.02)
+assert time.monotonic() < deadline, "the stop waited for unfinished uploads"
+PY
+    wait "$front"
+}
