@@ -24,6 +24,7 @@
 #define ANSWER_BYTES ((size_t) 256 << 10)
 /* Of bytes that a client sends behind its head; more and it is dropped. */
 #define WASTE_BYTES 65536
+#define REST_MS 200
 #define SOCKET_NAME "holdfast.sock"
 
 enum conn_step { CONN_LINE = 1, CONN_HEAD, CONN_SENDING, CONN_CLOSING };
@@ -199,11 +200,20 @@ static struct hold_status_conn *place_for(struct hold_status *s, struct hold_sta
     return oldest;
 }
 
+static void rest(struct hold_status *s, int listener, uint64_t until_ms) {
+    struct hold_status_listener *l = &s->listener[listener];
+    struct epoll_event e = { .events = EPOLLIN, .data.u64 = tag_of(listener, TAG_LISTEN) };
+    if (epoll_ctl(s->epoll_fd, until_ms != 0 ? EPOLL_CTL_DEL : EPOLL_CTL_ADD, l->fd, &e) == 0)
+        l->rests_until_ms = until_ms;
+}
+
 /* Takes a few waiting connections; the rest waits for the next turn, so that a storm cannot hold the loop. */
 static void accept_some(struct hold_status *s, int listener, uint64_t now_ms) {
     struct hold_status_listener *l = &s->listener[listener];
     for (int i = 0; i < HOLD_STATUS_CONNS; i++) {
         hold_autofd fd = accept4(l->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM))
+            rest(s, listener, now_ms + REST_MS); /* the one who waits would wake us again and again */
         if (fd < 0)
             return;
         struct hold_status_conn *c = place_for(s, l);
@@ -330,15 +340,18 @@ void hold_status_on_ready(struct hold_status *s, const struct hold_view *view, u
 
 uint64_t hold_status_deadline_ms(const struct hold_status *s) {
     uint64_t first = UINT64_MAX;
-    for (int l = 0; l < LISTENERS; l++)
+    for (int l = 0; l < LISTENERS; l++) {
+        if (s->listener[l].rests_until_ms != 0)
+            first = HOLD_MIN(first, s->listener[l].rests_until_ms);
         for (int i = 0; i < HOLD_STATUS_CONNS; i++)
             if (s->listener[l].conn[i].fd >= 0)
                 first = HOLD_MIN(first, s->listener[l].conn[i].until_ms);
+    }
     return first;
 }
 
 void hold_status_on_time(struct hold_status *s, uint64_t now_ms) {
-    for (int l = 0; l < LISTENERS; l++)
+    for (int l = 0; l < LISTENERS; l++) {
         for (int i = 0; i < HOLD_STATUS_CONNS; i++) {
             struct hold_status_conn *c = &s->listener[l].conn[i];
             if (c->fd >= 0 && now_ms >= c->until_ms) {
@@ -346,6 +359,9 @@ void hold_status_on_time(struct hold_status *s, uint64_t now_ms) {
                 conn_close(c);
             }
         }
+        if (s->listener[l].rests_until_ms != 0 && now_ms >= s->listener[l].rests_until_ms)
+            rest(s, l, 0);
+    }
 }
 
 /* ---- opening ---- */

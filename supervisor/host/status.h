@@ -40,6 +40,7 @@ struct hold_status_conn {
 
 struct hold_status_listener {
     int fd; /* -1: none */
+    uint64_t rests_until_ms; /* no descriptor was left: not listened to until then; 0: listening */
     struct hold_status_conn conn[HOLD_STATUS_CONNS];
 };
 

@@ -169,6 +169,15 @@ PY
     [[ "$output" == *"127.0.0.1:$PORT"* ]]
 }
 
+@test "status --watch shows picture after picture and ends with the container" {
+    serve -- "$FAKE" --listen "$HEALTH" --exit-after 3000
+    eventually is_code /readyz 200
+    timeout 20 "$H" status --watch --state-dir "$STATE" > "$DIR/watched"
+    [ "$(grep -c '^ready for' "$DIR/watched")" -ge 2 ]
+    run "$H" status --json --state-dir "$STATE"
+    [ "$status" -eq 69 ]
+}
+
 @test "probe answers in well under a second and says why; nobody there is 1, a wrong word 64" {
     serve -- "$FAKE" --listen "$HEALTH"
     eventually is_code /readyz 200

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -266,6 +267,26 @@ static void split_request_and_early_close_are_survived(void **unused) {
     close(fd);
 }
 
+static void want_of_descriptors_makes_it_rest_and_come_back(void **unused) {
+    (void) unused;
+    const int fd = dial();
+    struct rlimit full, none;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &full), 0);
+    none = full;
+    none.rlim_cur = 3; /* nothing new can be opened; what is open stays */
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    hold_status_on_ready(&server, &view, view.now_ms);
+    struct pollfd p = { .fd = hold_status_fd(&server), .events = POLLIN };
+    const int woken = poll(&p, 1, 0);
+    const uint64_t due = hold_status_deadline_ms(&server);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &full), 0);
+    assert_int_equal(woken, 0);
+    assert_int_equal(due, view.now_ms + 200);
+    hold_status_on_time(&server, due);
+    assert_non_null(strstr(converse(fd, "GET /livez HTTP/1.1\r\n\r\n", 23), "200 OK"));
+    close(fd);
+}
+
 /* A view filled to the brim with hostile text. */
 static void fill(struct hold_view *v) {
     static const char evil[] = "a\"b\\c\n\x01\xff</script>\xe2\x82";
@@ -385,6 +406,7 @@ int main(void) {
         T(long_lines_and_heads_are_refused),
         T(dripping_client_loses_its_place_in_time),
         T(many_idle_clients_do_not_lock_out_a_probe),
+        T(want_of_descriptors_makes_it_rest_and_come_back),
         T(split_request_and_early_close_are_survived),
         T(status_is_valid_json_whatever_the_view_holds),
         T(metrics_keep_the_rules_of_the_text_format),
