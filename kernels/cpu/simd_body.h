@@ -148,24 +148,40 @@ INLINE V v_exp(V x) {
 
 /* ---- attention ---- */
 
-INLINE void scores_of(const struct cpu_query *query, const struct cpu_keys *keys, float *scores, const bool is_half) {
-    uint32_t dim = keys->dim, j = 0;
-    for (; j < keys->n; j++) {
-        size_t at = j * keys->k_stride;
-        V acc = v_zero();
-        uint32_t i = 0;
-        for (; i + LANES <= dim; i += LANES)
-            acc = v_fma(v_load(query->q + i), load_any(keys->k, at + i, is_half), acc);
-        if (i < dim)
-            acc = v_fma(load_tail(query->q, i, dim - i, false), load_tail(keys->k, at + i, dim - i, is_half), acc);
-        scores[j] = v_sum(acc);
+/* Independent sums in flight: as many as hide the latency of a multiply-add. */
+#define KEYS_AT_ONCE 8u
+#define VECTORS_AT_ONCE 8u
+
+/* n_keys scores from key `first` on, each with one accumulator. */
+INLINE void scores_few(const struct cpu_query *query, const struct cpu_keys *keys, float *scores, uint32_t first, const uint32_t n_keys,
+                       const bool is_half) {
+    V acc[KEYS_AT_ONCE];
+    uint32_t dim = keys->dim, i = 0;
+    UNROLL for (uint32_t j = 0; j < n_keys; j++) acc[j] = v_zero();
+    for (; i + LANES <= dim; i += LANES) {
+        V q = v_load(query->q + i);
+        UNROLL for (uint32_t j = 0; j < n_keys; j++) acc[j] = v_fma(q, load_any(keys->k, (first + j) * keys->k_stride + i, is_half), acc[j]);
     }
+    if (i < dim) {
+        V q = load_tail(query->q, i, dim - i, false);
+        UNROLL for (uint32_t j = 0; j < n_keys; j++) acc[j] =
+            v_fma(q, load_tail(keys->k, (first + j) * keys->k_stride + i, dim - i, is_half), acc[j]);
+    }
+    UNROLL for (uint32_t j = 0; j < n_keys; j++) scores[first + j] = v_sum(acc[j]);
+}
+
+INLINE void scores_of(const struct cpu_query *query, const struct cpu_keys *keys, float *scores, const bool is_half) {
+    uint32_t j = 0;
+    for (; j + KEYS_AT_ONCE <= keys->n; j += KEYS_AT_ONCE)
+        scores_few(query, keys, scores, j, KEYS_AT_ONCE, is_half);
+    for (; j < keys->n; j++)
+        scores_few(query, keys, scores, j, 1, is_half);
 }
 
 /* acc = acc * keep + sum_j weight[j] * v[j], n_vectors vectors of it in registers. */
 INLINE void weigh(const struct cpu_keys *keys, float *acc, uint32_t first, const float *weights, float keep, const uint32_t n_vectors,
                   const bool is_half) {
-    V some[4];
+    V some[VECTORS_AT_ONCE];
     UNROLL for (uint32_t u = 0; u < n_vectors; u++) some[u] = v_mul(v_load(acc + first + u * LANES), v_set(keep));
     for (uint32_t j = 0; j < keys->n; j++) {
         V weight = v_set(weights[j]);
@@ -193,8 +209,10 @@ INLINE void attend_of(struct cpu_query *query, const struct cpu_keys *keys, cons
     query->top = top;
     query->sum = query->sum * keep + sum;
     uint32_t i = 0;
-    for (; i + 4 * LANES <= keys->dim; i += 4 * LANES)
-        weigh(keys, query->acc, i, weights, keep, 4, is_half);
+    for (; i + VECTORS_AT_ONCE * LANES <= keys->dim; i += VECTORS_AT_ONCE * LANES)
+        weigh(keys, query->acc, i, weights, keep, VECTORS_AT_ONCE, is_half);
+    for (; i + 2 * LANES <= keys->dim; i += 2 * LANES)
+        weigh(keys, query->acc, i, weights, keep, 2, is_half);
     for (; i + LANES <= keys->dim; i += LANES)
         weigh(keys, query->acc, i, weights, keep, 1, is_half);
     for (; i < keys->dim; i++) {
