@@ -24,12 +24,16 @@ extern char **environ;
 
 /* A link that broke while process 1 believes that everything serves: nobody would make a new one. */
 #define UNPAIRED_MS 10000u
+/* After a stop, with nothing left to compute: how long clients have to bring the rest of a request or to take the rest of an
+ * answer. Without an end to it one of them that stands still would hold up every shutdown until the KILL. */
+#define LINGER_MS 2000u
 
 struct life {
     struct hold_front *front;
     int control_fd, signal_fd;
     bool is_stopping, says_ready; /* says_ready: the last phase that process 1 told was "ready" */
     uint64_t n_stops, unpaired_ms; /* since when unpaired although ready; 0: not so */
+    uint64_t idle_ms;              /* stopping: since when nothing is computed; 0: not so */
     size_t told_inflight;
     uint64_t watchdog_ms, barked_ms;
 };
@@ -147,12 +151,25 @@ static void tell(struct life *life, uint64_t now) {
     }
 }
 
+/* Stopping, and nothing more will come of waiting. */
+static bool is_done(struct life *life, uint64_t now) {
+    if (!life->is_stopping)
+        return false;
+    if (hold_front_inflight(life->front) == 0 || life->n_stops > 1)
+        return true;
+    if (hold_front_working(life->front) > 0)
+        life->idle_ms = 0;
+    else if (!life->idle_ms)
+        life->idle_ms = now;
+    return life->idle_ms && now - life->idle_ms >= LINGER_MS;
+}
+
 static int wait_ms(const struct life *life) {
     int ms = hold_front_timeout_ms(life->front);
     if (life->watchdog_ms && (ms < 0 || ms > (int) (life->watchdog_ms / 4)))
         ms = (int) (life->watchdog_ms / 4);
-    if (life->unpaired_ms && (ms < 0 || ms > 1000))
-        ms = 1000;
+    if ((life->unpaired_ms || life->idle_ms) && (ms < 0 || ms > 500))
+        ms = 500;
     return ms;
 }
 
@@ -174,7 +191,7 @@ static int live(struct life *life) {
         hear(life);
         hold_front_run(life->front, now, (uint64_t) time(NULL));
         tell(life, now);
-        if (life->is_stopping && (hold_front_inflight(life->front) == 0 || life->n_stops > 1))
+        if (is_done(life, now))
             return 0;
         if (is_stranded(life, now)) {
             hold_control_say(life->control_fd, "X_HOLDFAST_CAUSE=internal the pairing broke and no new one came");

@@ -580,3 +580,7 @@ void hold_front_drain(struct hold_front *front) {
 size_t hold_front_inflight(const struct hold_front *front) {
     return hold_http_live(front->http);
 }
+
+size_t hold_front_working(const struct hold_front *front) {
+    return hold_http_working(front->http);
+}

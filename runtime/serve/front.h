@@ -55,6 +55,8 @@ void hold_front_run(struct hold_front *front, uint64_t now_ms, uint64_t wall_s);
 void hold_front_drain(struct hold_front *front);
 /* Requests that still have to be answered. */
 size_t hold_front_inflight(const struct hold_front *front);
+/* Those whose request is whole and whose answer is not. */
+size_t hold_front_working(const struct hold_front *front);
 bool hold_front_is_ready(const struct hold_front *front);
 
 #endif

@@ -17,6 +17,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#define SPARE_CONNECTIONS 64u /* places for newcomers while others are being shown out */
+
 enum call_state {
     CALL_HEAD,    /* on_head runs */
     CALL_BODY,    /* the body comes */
@@ -26,9 +28,17 @@ enum call_state {
     CALL_DONE,    /* the library has the whole answer, or the client is gone */
 };
 
+/* One accepted connection. Those without a whole request stand in the order in which they began to wait. */
+struct visitor {
+    struct visitor *next, *prev;
+    int fd;
+    bool is_waiting, is_sent_off;
+};
+
 struct hold_call {
     struct hold_http *http;
     struct MHD_Connection *connection;
+    struct visitor *visitor;
     struct hold_call *next, *prev;
     enum call_state state;
     bool is_suspended;
@@ -54,9 +64,65 @@ struct hold_http {
     struct hold_http_ops ops;
     void *user;
     struct hold_call *calls;
-    size_t total_bytes;
+    struct visitor *waiting, *last_waiting; /* longest first */
+    size_t n_visitors, total_bytes;
     bool is_quiet;
 };
+
+/* ---- who may stay: a connection without a whole request gives way to a newcomer when all places are taken ---- */
+
+static void stop_waiting(struct hold_http *http, struct visitor *v) {
+    if (!v || !v->is_waiting)
+        return;
+    v->is_waiting = false;
+    *(v->prev ? &v->prev->next : &http->waiting) = v->next;
+    *(v->next ? &v->next->prev : &http->last_waiting) = v->prev;
+    v->next = v->prev = NULL;
+}
+
+static void wait_in_line(struct hold_http *http, struct visitor *v) {
+    if (!v || v->is_waiting || v->is_sent_off)
+        return;
+    v->is_waiting = true;
+    v->prev = http->last_waiting;
+    *(v->prev ? &v->prev->next : &http->waiting) = v;
+    http->last_waiting = v;
+}
+
+static void make_room(struct hold_http *http) {
+    struct visitor *v = http->waiting;
+    if (http->n_visitors <= http->limits.max_connections || !v)
+        return;
+    stop_waiting(http, v);
+    v->is_sent_off = true;
+    (void) shutdown(v->fd, SHUT_RDWR); /* the library sees the end and closes it */
+}
+
+static void on_visitor(void *cls, struct MHD_Connection *connection, void **slot, enum MHD_ConnectionNotificationCode what) {
+    struct hold_http *http = cls;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct visitor *v = *slot;
+
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        stop_waiting(http, v);
+        http->n_visitors -= v != NULL;
+        free(v);
+        *slot = NULL;
+        return;
+    }
+    if (!info || !(v = calloc(1, sizeof *v)))
+        return; /* it stays uncounted, and the library's own limit holds */
+    *v = (struct visitor) { .fd = info->connect_fd };
+    http->n_visitors++;
+    make_room(http);
+    wait_in_line(http, v);
+    *slot = v;
+}
+
+static struct visitor *visitor_of(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
 
 static void watch(struct hold_call *call) {
     const union MHD_ConnectionInfo *info = MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
@@ -171,7 +237,8 @@ static struct hold_call *call_new(struct hold_http *http, struct MHD_Connection 
     struct hold_call *call = calloc(1, sizeof *call);
     if (!call)
         return NULL;
-    *call = (struct hold_call) { .http = http, .connection = connection, .watched_fd = -1, .next = http->calls };
+    *call = (struct hold_call) { .http = http, .connection = connection, .visitor = visitor_of(connection), .watched_fd = -1,
+                                .next = http->calls };
     call->body = hold_buf_with_max(http->limits.max_body_bytes + 1);
     call->out = hold_buf_with_max(HOLD_HTTP_STREAM_BYTES);
     (void) snprintf(call->method, sizeof call->method, "%s", method);
@@ -188,6 +255,7 @@ static void call_free(struct hold_call *call) {
 
     unwatch(call);
     http->ops.on_end(http->user, call);
+    wait_in_line(http, call->visitor);
     if (call->prev)
         call->prev->next = call->next;
     else
@@ -211,11 +279,16 @@ static void refuse(struct hold_call *call, unsigned status, const char *type, co
 struct lengths {
     unsigned n_lengths, n_encodings;
     const char *length;
+    bool is_odd; /* a name or value that another reader might understand differently */
 };
 
-static enum MHD_Result count_lengths(void *cls, enum MHD_ValueKind kind, const char *key, const char *value) {
+static enum MHD_Result count_lengths(void *cls, enum MHD_ValueKind kind, const char *key, size_t n_key, const char *value, size_t n_value) {
     struct lengths *seen = cls;
     (void) kind;
+    if (!key || n_key == 0 || strcspn(key, " \t\r\n\v\f") != n_key || (value && strcspn(value, "\r\n") != n_value)) {
+        seen->is_odd = true;
+        return MHD_YES;
+    }
     if (strcasecmp(key, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
         seen->n_lengths++;
         seen->length = value;
@@ -231,7 +304,12 @@ static void judge_body(struct hold_call *call) {
     struct hold_http *http = call->http;
     struct lengths seen = { 0 };
 
-    (void) MHD_get_connection_values(call->connection, MHD_HEADER_KIND, count_lengths, &seen);
+    (void) MHD_get_connection_values_n(call->connection, MHD_HEADER_KIND, count_lengths, &seen);
+    if (seen.is_odd) {
+        refuse(call, MHD_HTTP_BAD_REQUEST, "BadRequestError", "a header's name or value has a byte that does not belong there");
+        call->is_cut_off = true;
+        return;
+    }
     if (seen.n_lengths > 1 || (seen.n_lengths && seen.n_encodings)) {
         refuse(call, MHD_HTTP_BAD_REQUEST, "BadRequestError", "conflicting lengths: one Content-Length and no Transfer-Encoding is accepted");
         call->is_cut_off = true;
@@ -291,6 +369,7 @@ static enum MHD_Result on_library(void *cls, struct MHD_Connection *connection, 
     call->is_whole = true;
     if (call->state == CALL_BODY) {
         call->state = CALL_WAITING;
+        stop_waiting(http, call->visitor);
         hold_buf_add(&call->body, "", 0);
         http->ops.on_request(http->user, call, call->body.data ? call->body.data : "", call->body.n);
         if (call->state == CALL_WAITING) {
@@ -315,6 +394,13 @@ static void on_library_end(void *cls, struct MHD_Connection *connection, void **
         call_free(call);
 }
 
+/* %00 would end the path early for us and not for others: such a path stays as it came, and is unknown. */
+static size_t unescape(void *cls, struct MHD_Connection *connection, char *text) {
+    (void) cls;
+    (void) connection;
+    return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
+}
+
 int hold_http_open(int listen_fd, const struct hold_http_limits *limits, const struct hold_http_ops *ops, void *user,
                    struct hold_http **ret_http, struct hold_err *err) {
     hold_autofd own_listen = listen_fd;
@@ -329,7 +415,9 @@ int hold_http_open(int listen_fd, const struct hold_http_limits *limits, const s
     http->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_library, http,
                                     MHD_OPTION_LISTEN_SOCKET, own_listen, MHD_OPTION_NOTIFY_COMPLETED, on_library_end, NULL,
                                     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) 32768, MHD_OPTION_CONNECTION_LIMIT,
-                                    limits->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, limits->idle_s, MHD_OPTION_END);
+                                    limits->max_connections + SPARE_CONNECTIONS, MHD_OPTION_NOTIFY_CONNECTION, on_visitor, http,
+                                    MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_CONNECTION_TIMEOUT, limits->idle_s,
+                                    MHD_OPTION_END);
     if (!http->daemon)
         return hold_fail(err, HOLD_E_IO, errno, "http: the library does not start on the socket");
     (void) hold_take_fd(&own_listen);
@@ -391,6 +479,13 @@ size_t hold_http_live(const struct hold_http *http) {
     size_t n = 0;
     for (const struct hold_call *call = http->calls; call; call = call->next)
         n += call->is_whole || call->state == CALL_DONE;
+    return n;
+}
+
+size_t hold_http_working(const struct hold_http *http) {
+    size_t n = 0;
+    for (const struct hold_call *call = http->calls; call; call = call->next)
+        n += call->state == CALL_WAITING || call->state == CALL_READY || (call->state == CALL_STREAM && !call->is_finished);
     return n;
 }
 

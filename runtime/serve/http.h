@@ -23,7 +23,7 @@ struct hold_call;
 struct hold_http_limits {
     size_t max_body_bytes;  /* of one request: more is 413 */
     size_t max_total_bytes; /* of all bodies together: more is 503 with Retry-After */
-    uint32_t max_connections;
+    uint32_t max_connections; /* beyond it the one that has waited longest without a whole request is closed for a newcomer */
     uint32_t idle_s; /* a connection that neither sends nor takes a byte for so long is closed */
 };
 
@@ -50,6 +50,8 @@ void hold_http_run(struct hold_http *http);
 void hold_http_quiesce(struct hold_http *http);
 /* Requests that have come whole and whose answer is not out yet. */
 size_t hold_http_live(const struct hold_http *http);
+/* Those of them that are ours to finish: the request is whole and the answer is not. The rest waits for its client. */
+size_t hold_http_working(const struct hold_http *http);
 
 const char *hold_call_method(const struct hold_call *call);
 const char *hold_call_path(const struct hold_call *call); /* without the query */
