@@ -26,7 +26,7 @@
 
 const struct hold_opt hold_config_rows[] = {
     { "config", HOLD_OPT_STR, AT(config_file), NULL, 0, 0, "configuration file (JSON)", .value = "FILE" },
-    { "state-dir", HOLD_OPT_STR, AT(state_dir), "/run/holdfast", 0, 0, "folder for the record and the UNIX socket", .value = "DIR" },
+    { "state-dir", HOLD_OPT_STR, AT(state_dir), HOLD_STATE_DIR_DEFAULT, 0, 0, "folder for the record and the UNIX socket", .value = "DIR" },
     { "log-level", HOLD_OPT_ENUM, AT(log_level), "info", 0, 0, "least important line that is written", .choices = "debug|info|warn|error" },
     { "log-format", HOLD_OPT_ENUM, AT(log_format), "auto", 0, 0, "auto is text on a terminal and JSON elsewhere", .choices = "auto|json|text" },
     { "termination-log", HOLD_OPT_STR, AT(termination_log), "/dev/termination-log", 0, 0,

@@ -21,6 +21,7 @@ enum hold_on_fatal { HOLD_ON_FATAL_EXIT, HOLD_ON_FATAL_HOLD };
 enum hold_output_mode { HOLD_OUTPUT_DROP, HOLD_OUTPUT_BLOCK, HOLD_OUTPUT_DIRECT };
 enum hold_signal_to { HOLD_SIGNAL_TO_CHILD, HOLD_SIGNAL_TO_GROUP };
 
+#define HOLD_STATE_DIR_DEFAULT "/run/holdfast"
 #define HOLD_CONFIG_SERVERS 4
 #define HOLD_CONFIG_WORDS 128
 

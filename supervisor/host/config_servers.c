@@ -123,6 +123,8 @@ static void add_pair(struct hold_config *c) {
         s->warmup = NULL;
     }
     c->servers[1].ladder = hold_ladder_runtime;
+    if (c->n_ctx > 0 && c->n_ctx <= HOLD_LADDER_RUNTIME_CONTEXT) /* its last rung would lengthen what was asked for */
+        c->servers[1].ladder.n--;
 }
 
 static size_t foreign_in(const struct cJSON *servers) {

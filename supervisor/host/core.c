@@ -463,8 +463,10 @@ static int open_outside(struct hold_core *core, int *ret_status, struct hold_err
     const struct hold_config *c = core->config;
     struct hold_err soft = { 0 };
     *ret_status = HOLD_EXIT_STATE;
+    /* A plain `holdfast -- CMD` of a user who may not write /run asked for no state: no reason to warn each time. */
+    bool is_asked = c->mode != HOLD_MODE_EXEC || strcmp(c->state_dir, HOLD_STATE_DIR_DEFAULT) != 0;
     if (hold_record_open(&core->record, c->state_dir, &soft) < 0)
-        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("what", soft.text), HOLD_LS("then", "going on without a record and a UNIX socket"));
+        hold_log(is_asked ? HOLD_LV_WARN : HOLD_LV_INFO, HOLD_EV_WARN, HOLD_LS("what", soft.text), HOLD_LS("then", "going on without a record and a UNIX socket"));
     *ret_status = HOLD_EXIT_LISTEN;
     if (*c->listen && hold_store_listen(c->listen, &core->listen_fd, err) < 0)
         return hold_wrap(err, "--listen");

@@ -31,5 +31,6 @@ uint32_t hold_ladder_from_record(const struct hold_ladder *ladder, uint32_t rung
 const struct hold_rung *hold_ladder_at(const struct hold_ladder *ladder, uint32_t rung);
 /* The ladder of holdfast-runtime: smaller batch, shorter context, int8 where it may. */
 extern const struct hold_ladder hold_ladder_runtime;
+#define HOLD_LADDER_RUNTIME_CONTEXT 8192 /* tokens of its last rung */
 
 #endif

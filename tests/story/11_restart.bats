@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Restarts: delays that grow, a budget that ends them, the child's own code, the old tree proven gone, the ladder.
 
-# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154 # conditions are evaluated later; CODE and the like come from stories.bash
+# shellcheck disable=SC2016,SC2034,SC2030,SC2031,SC2153,SC2154 # conditions are evaluated later; CODE and the like come from stories.bash
 bats_require_minimum_version 1.5.0
 load ../helpers/stories
 
