@@ -36,6 +36,7 @@ struct crew {
     size_t *order;             /* indices of files, largest first */
     atomic_size_t next;        /* place in order */
     atomic_size_t n_running;
+    atomic_size_t n_leading;   /* workers that may still bring a file of their own */
     struct hold_verdict first; /* of the file that ended the errand; under shared->lock */
     bool has_failed;
     size_t n_fetched, n_kept;  /* under shared->lock */
@@ -70,7 +71,9 @@ static int bring_file(struct crew *crew, struct hold_fetcher *fetcher, struct ho
         if (!crew->one_url && !hold_source_url(crew->source, file->path, url, sizeof url))
             return hold_verdict_fail(v, HOLD_EXIT_MANIFEST, HOLD_E_LIMIT, 0, "'%.160s': its address is longer than %d bytes", file->path, HOLD_URL_BYTES);
         struct hold_fetch_file want = { .url = crew->one_url ? crew->one_url : url, .token = crew->source->token, .path = file->path, .folder_fd = crew->folder_fd, .state_fd = crew->state_fd,
-                                        .size = file->size, .has_sha256 = file->has_sha256, .has_git_blob = file->has_git_blob };
+                                        .size = file->size, .has_sha256 = file->has_sha256, .has_git_blob = file->has_git_blob,
+                                        .chunk_bytes = file->chunk_bytes, .chunks = file->chunks, .n_chunks = file->n_chunks,
+                                        .has_damaged = have == HOLD_HAVE_DAMAGED };
         memcpy(want.sha256, file->sha256, 32);
         memcpy(want.git_blob, file->git_blob, 20);
         if (hold_fetch_run(fetcher, &want, &result, v) < 0)
@@ -91,6 +94,24 @@ static int bring_file(struct crew *crew, struct hold_fetcher *fetcher, struct ho
     return 0;
 }
 
+/* A connection without a file of its own lends itself to the large files of the others. */
+static void help_others(struct crew *crew, struct hold_fetcher *fetcher) {
+    struct hold_fetch_shared *shared = crew->shared;
+    while (atomic_load(&crew->n_leading) && !atomic_load(&shared->stop)) {
+        if (hold_fetch_help(fetcher))
+            continue;
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += DRAW_EVERY_MS * 1000000L;
+        if (until.tv_nsec >= 1000000000)
+            until.tv_sec++, until.tv_nsec -= 1000000000;
+        pthread_mutex_lock(&shared->lock);
+        if (atomic_load(&crew->n_leading) && !atomic_load(&shared->stop))
+            (void) pthread_cond_timedwait(&shared->changed, &shared->lock, &until);
+        pthread_mutex_unlock(&shared->lock);
+    }
+}
+
 static void *work(void *argument) {
     struct crew *crew = argument;
     struct hold_verdict v = { 0 };
@@ -102,6 +123,9 @@ static void *work(void *argument) {
             break;
         rc = bring_file(crew, fetcher, &crew->source->manifest.files[crew->order[at]], &v);
     }
+    atomic_fetch_sub(&crew->n_leading, 1);
+    if (rc == 0)
+        help_others(crew, fetcher);
     hold_fetcher_free(fetcher);
     pthread_mutex_lock(&crew->shared->lock);
     if (rc < 0 && !crew->has_failed) {
@@ -152,11 +176,13 @@ static void watch(struct crew *crew, uint64_t total) {
 
 static int run_crew(struct crew *crew, uint64_t total, struct hold_verdict *v) {
     pthread_t threads[MAX_WORKERS];
-    size_t n = HOLD_MIN(HOLD_MIN((size_t) crew->bring->connections, (size_t) MAX_WORKERS), crew->source->manifest.n_files), started = 0;
+    size_t n = HOLD_MIN((size_t) crew->bring->connections, (size_t) MAX_WORKERS), started = 0;
     for (; started < n; started++) {
         atomic_fetch_add(&crew->n_running, 1);
+        atomic_fetch_add(&crew->n_leading, 1);
         if (pthread_create(&threads[started], NULL, work, crew) != 0) {
             atomic_fetch_sub(&crew->n_running, 1);
+            atomic_fetch_sub(&crew->n_leading, 1);
             break;
         }
     }
@@ -366,7 +392,7 @@ int hold_bring_one(const struct hold_bring_one *one, struct hold_fetch_shared *s
     if (open_out(slash == one->out ? "/" : folder_path, one->state_dir && *one->state_dir ? one->state_dir : "", &folder, &state, v) < 0)
         return -1;
     struct hold_source source = { .manifest = { .files = &file, .n_files = 1 }, .token = one->token };
-    struct hold_bring bring = { .out = one->out, .deep = one->deep, .connections = 1, .control_fd = one->control_fd };
+    struct hold_bring bring = { .out = one->out, .deep = one->deep, .connections = one->connections, .control_fd = one->control_fd };
     struct crew crew = { .bring = &bring, .source = &source, .shared = shared, .folder_fd = folder, .state_fd = state };
     uint64_t begun = hold_job_now_ms();
     struct stat st;

@@ -12,7 +12,7 @@ struct hold_bring {
     bool deep;                  /* believe no marker */
     bool refresh;               /* ask the source even when everything it named last time is proven */
     struct hold_strs again;     /* files whose markers are not believed */
-    uint64_t connections;       /* files at once */
+    uint64_t connections;       /* files at once; those without a file help with the pieces of large ones */
     uint64_t reserve_bytes;     /* disk that stays free */
     int control_fd;             /* -1: none */
 };
@@ -28,6 +28,7 @@ struct hold_bring_one {
     const char *sha256;                /* 64 hexadecimal digits; NULL or "": unknown */
     uint64_t size;                     /* UINT64_MAX: unknown */
     uint64_t reserve_bytes;
+    uint64_t connections;
     bool deep;
     int control_fd;
 };

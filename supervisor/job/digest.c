@@ -2,6 +2,7 @@
 #include "supervisor/job/digest.h"
 
 #include "base/auto.h"
+#include "base/list.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -74,7 +75,37 @@ int hold_manifest_identity(const struct hold_manifest *manifest, uint8_t ret_sha
     return hold_manifest_lines(manifest, &lines, err) < 0 ? -1 : hold_digest_bytes(lines.data, lines.n, ret_sha256, err);
 }
 
-static int feed_file(struct hold_digest *d, int fd, uint64_t size, _Atomic uint64_t *progress, struct hold_err *err) {
+/* Piece digests on the way: zeroed when nobody asks. */
+struct piecewise {
+    struct hold_digest digest;
+    uint64_t piece_bytes, in_piece;
+    uint8_t *next;
+};
+
+static int end_piece(struct piecewise *pieces, struct hold_err *err) {
+    struct hold_digest_value value;
+    if (hold_digest_end(&pieces->digest, &value, err) < 0)
+        return -1;
+    memcpy(pieces->next, value.sha256, 32);
+    pieces->next += 32;
+    pieces->in_piece = 0;
+    return hold_digest_restart(&pieces->digest, err);
+}
+
+static int feed_pieces(struct piecewise *pieces, const uint8_t *bytes, size_t n, struct hold_err *err) {
+    while (pieces->piece_bytes && n) {
+        size_t part = (size_t) HOLD_MIN((uint64_t) n, pieces->piece_bytes - pieces->in_piece);
+        hold_digest_feed(&pieces->digest, bytes, part);
+        pieces->in_piece += part;
+        bytes += part;
+        n -= part;
+        if (pieces->in_piece == pieces->piece_bytes && end_piece(pieces, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int feed_file(struct hold_digest *d, struct piecewise *pieces, int fd, uint64_t size, _Atomic uint64_t *progress, struct hold_err *err) {
     hold_autofree uint8_t *block = malloc(HOLD_HASHER_BLOCK);
     if (!block)
         return hold_fail(err, HOLD_E_LIMIT, 0, "no memory for a block");
@@ -88,27 +119,45 @@ static int feed_file(struct hold_digest *d, int fd, uint64_t size, _Atomic uint6
             return hold_fail(err, HOLD_E_IO, errno, "read at byte %llu", (unsigned long long) done);
         if (n == 0)
             break;
-        hold_digest_feed(d, block, (size_t) n);
         done += (uint64_t) n;
         if (progress)
             atomic_fetch_add(progress, (uint64_t) n);
         if (done > size)
             return hold_fail(err, HOLD_E_FORMAT, 0, "the file grew beyond %llu bytes while it was read", (unsigned long long) size);
+        hold_digest_feed(d, block, (size_t) n);
+        if (feed_pieces(pieces, block, (size_t) n, err) < 0)
+            return -1;
     }
     if (done != size)
         return hold_fail(err, HOLD_E_FORMAT, 0, "the file ends at byte %llu of %llu", (unsigned long long) done, (unsigned long long) size);
-    return 0;
+    return pieces->in_piece ? end_piece(pieces, err) : 0;
+}
+
+static int digest_file(int fd, uint64_t size, bool with_git, struct piecewise *pieces, _Atomic uint64_t *progress, struct hold_digest_value *ret_value,
+                       struct hold_err *err) {
+    struct hold_digest d = { 0 };
+    if (hold_digest_open(&d, with_git, size, err) < 0)
+        return -1;
+    int rc = feed_file(&d, pieces, fd, size, progress, err);
+    if (rc == 0)
+        rc = hold_digest_end(&d, ret_value, err);
+    hold_digest_close(&d);
+    return rc;
 }
 
 int hold_digest_file(int fd, uint64_t size, bool with_git, _Atomic uint64_t *progress, struct hold_digest_value *ret_value,
                      struct hold_err *err) {
-    struct hold_digest d = { 0 };
-    if (hold_digest_open(&d, with_git, size, err) < 0)
+    struct piecewise none = { 0 };
+    return digest_file(fd, size, with_git, &none, progress, ret_value, err);
+}
+
+int hold_digest_file_pieces(int fd, uint64_t size, uint64_t piece_bytes, _Atomic uint64_t *progress, struct hold_digest_value *ret_value,
+                            uint8_t *ret_pieces, struct hold_err *err) {
+    struct piecewise pieces = { .piece_bytes = piece_bytes, .next = ret_pieces };
+    if (hold_digest_open(&pieces.digest, false, 0, err) < 0)
         return -1;
-    int rc = feed_file(&d, fd, size, progress, err);
-    if (rc == 0)
-        rc = hold_digest_end(&d, ret_value, err);
-    hold_digest_close(&d);
+    int rc = digest_file(fd, size, false, &pieces, progress, ret_value, err);
+    hold_digest_close(&pieces.digest);
     return rc;
 }
 

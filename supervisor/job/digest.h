@@ -39,6 +39,9 @@ HOLD_MUST int hold_manifest_identity(const struct hold_manifest *manifest, uint8
  * NULL) is increased by the bytes read. A file that is shorter or longer than size when read is MISSING or FORMAT. */
 HOLD_MUST int hold_digest_file(int fd, uint64_t size, bool with_git, _Atomic uint64_t *progress, struct hold_digest_value *ret_value,
                                struct hold_err *err);
+/* The same and, in the same pass, the SHA-256 of each piece of piece_bytes (>= 1), the last one shorter: ret_pieces has 32 bytes for each. */
+HOLD_MUST int hold_digest_file_pieces(int fd, uint64_t size, uint64_t piece_bytes, _Atomic uint64_t *progress, struct hold_digest_value *ret_value,
+                                      uint8_t *ret_pieces, struct hold_err *err);
 
 #define HOLD_HASHER_BLOCK (1u << 20)
 #define HOLD_HASHER_BLOCKS 4u

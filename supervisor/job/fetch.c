@@ -4,8 +4,8 @@
 #include "base/auto.h"
 #include "base/io.h"
 #include "base/list.h"
+#include "supervisor/job/attempt.h"
 #include "supervisor/job/clock.h"
-#include "supervisor/job/partial.h"
 #include "supervisor/job/proof.h"
 
 #include <curl/curl.h>
@@ -24,22 +24,6 @@ struct hold_fetcher {
     CURL *curl;
     struct curl_slist *headers;
     struct hold_fetch_shared *shared;
-};
-
-/* One request, seen from its callbacks. */
-struct attempt {
-    struct hold_fetcher *fetcher;
-    const struct hold_fetch_file *file; /* NULL: a document */
-    struct hold_partial *partial;
-    struct hold_buf *document;
-    struct hold_verdict *v;
-    struct hold_validator *first; /* what the first answer of this life said */
-    char *changed_to;             /* a different ETag seen since, HOLD_VALIDATOR_BYTES */
-    uint64_t offset;              /* asked for */
-    uint64_t received;
-    bool judged;
-    enum hold_try_end end; /* DONE until something else is known */
-    uint64_t window_begun_ms, window_bytes, window_blocked_ms;
 };
 
 int hold_fetch_shared_open(struct hold_fetch_shared *shared, const struct hold_fetch_rules *rules, struct hold_verdict *v) {
@@ -101,13 +85,13 @@ static const char *header_of(CURL *curl, const char *name) {
     return curl_easy_header(curl, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : "";
 }
 
-static const char *subject(const struct attempt *a) {
+static const char *subject(const struct hold_attempt *a) {
     return a->file ? a->file->path : "document";
 }
 
 /* Notes how the try ended; the first reason stays. */
 HOLD_PRINTF(3, 4)
-static size_t ends(struct attempt *a, enum hold_try_end end, const char *format, ...) {
+size_t hold_attempt_ends(struct hold_attempt *a, enum hold_try_end end, const char *format, ...) {
     if (a->end != HOLD_TRY_DONE)
         return 0;
     char text[320];
@@ -120,45 +104,45 @@ static size_t ends(struct attempt *a, enum hold_try_end end, const char *format,
     return 0;
 }
 
-static long http_status(const struct attempt *a) {
+static long http_status(const struct hold_attempt *a) {
     long status = 0;
     curl_easy_getinfo(a->fetcher->curl, CURLINFO_RESPONSE_CODE, &status);
     return status;
 }
 
-static bool was_redirected(const struct attempt *a) {
+static bool was_redirected(const struct hold_attempt *a) {
     long n = 0;
     curl_easy_getinfo(a->fetcher->curl, CURLINFO_REDIRECT_COUNT, &n);
     return n > 0;
 }
 
-static void end_by_http(struct attempt *a, long status) {
+static void end_by_http(struct hold_attempt *a, long status) {
     char *effective = NULL, shown[300];
     curl_easy_getinfo(a->fetcher->curl, CURLINFO_EFFECTIVE_URL, &effective);
     hold_url_shown(effective ? effective : "", shown, sizeof shown);
     /* The hub says in a header which of its many 401 and 403 this is. */
     const char *why = header_of(a->fetcher->curl, "X-Error-Message");
-    ends(a, hold_try_of_http(status, was_redirected(a)), "HTTP %ld from %.200s%s%.80s", status, shown, *why ? ": " : "", why);
+    hold_attempt_ends(a, hold_try_of_http(status, was_redirected(a)), "HTTP %ld from %.200s%s%.80s", status, shown, *why ? ": " : "", why);
 }
 
-static void strong_etag(const struct attempt *a, char out[HOLD_VALIDATOR_BYTES]) {
+static void strong_etag(const struct hold_attempt *a, char out[HOLD_VALIDATOR_BYTES]) {
     const char *etag = header_of(a->fetcher->curl, "ETag");
     size_t n = strlen(etag);
     bool is_strong = n >= 2 && n < HOLD_VALIDATOR_BYTES && etag[0] == '"' && etag[n - 1] == '"';
     snprintf(out, HOLD_VALIDATOR_BYTES, "%s", is_strong ? etag : "");
 }
 
-static bool wants_size(const struct attempt *a) {
+static bool wants_size(const struct hold_attempt *a) {
     return a->file && a->file->size != UINT64_MAX;
 }
 
-static bool is_pinned(const struct attempt *a) {
+static bool is_pinned(const struct hold_attempt *a) {
     return a->file && (a->file->has_sha256 || a->file->has_git_blob);
 }
 
 /* The validator of this answer against the first one. A pinned file goes on (the digest decides; servers behind one name
  * may disagree about ETags), an unpinned one must not mix two versions. */
-static void compare_version(struct attempt *a, uint64_t total) {
+static void compare_version(struct hold_attempt *a, uint64_t total) {
     char etag[HOLD_VALIDATOR_BYTES];
     strong_etag(a, etag);
     const struct hold_validator *from = is_pinned(a) ? a->first : &a->partial->from;
@@ -167,29 +151,29 @@ static void compare_version(struct attempt *a, uint64_t total) {
         return;
     snprintf(a->changed_to, HOLD_VALIDATOR_BYTES, "%s", etag);
     if (!is_pinned(a))
-        ends(a, HOLD_TRY_CHANGED, "changed at the origin: begun with ETag %s, now %s", from->etag, *etag ? etag : "none");
+        hold_attempt_ends(a, HOLD_TRY_CHANGED, "changed at the origin: begun with ETag %s, now %s", from->etag, *etag ? etag : "none");
 }
 
-static void judge_partial_content(struct attempt *a) {
+static void judge_partial_content(struct hold_attempt *a) {
     uint64_t first, last, total;
     if (!hold_content_range(header_of(a->fetcher->curl, "Content-Range"), &first, &last, &total) || first != a->offset)
-        ends(a, HOLD_TRY_RANGE, "asked for bytes from %llu, got '%.60s'", (unsigned long long) a->offset,
+        hold_attempt_ends(a, HOLD_TRY_RANGE, "asked for bytes from %llu, got '%.60s'", (unsigned long long) a->offset,
              header_of(a->fetcher->curl, "Content-Range"));
     else if (wants_size(a) && total != UINT64_MAX && total != a->file->size)
-        ends(a, HOLD_TRY_SIZE, "the origin's file has %llu bytes, %llu are wanted", (unsigned long long) total, (unsigned long long) a->file->size);
+        hold_attempt_ends(a, HOLD_TRY_SIZE, "the origin's file has %llu bytes, %llu are wanted", (unsigned long long) total, (unsigned long long) a->file->size);
     else
         compare_version(a, total);
 }
 
-static void judge_whole(struct attempt *a) {
+static void judge_whole(struct hold_attempt *a) {
     curl_off_t length = -1;
     curl_easy_getinfo(a->fetcher->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     const char *type = header_of(a->fetcher->curl, "Content-Type");
     bool has_right_size = wants_size(a) && length >= 0 && (uint64_t) length == a->file->size;
     if (strncasecmp(type, "text/html", 9) == 0 && !has_right_size)
-        ends(a, HOLD_TRY_FORMAT, "a web page came instead of the file (Content-Type %.60s)", type);
+        hold_attempt_ends(a, HOLD_TRY_FORMAT, "a web page came instead of the file (Content-Type %.60s)", type);
     else if (wants_size(a) && length >= 0 && !has_right_size && length > 1024)
-        ends(a, HOLD_TRY_SIZE, "the origin's file has %lld bytes, %llu are wanted", (long long) length, (unsigned long long) a->file->size);
+        hold_attempt_ends(a, HOLD_TRY_SIZE, "the origin's file has %lld bytes, %llu are wanted", (long long) length, (unsigned long long) a->file->size);
     if (a->end != HOLD_TRY_DONE)
         return;
     /* 200 to a range request: the whole file again, so nothing of the old may stay. */
@@ -209,40 +193,105 @@ static void judge_whole(struct attempt *a) {
         a->end = HOLD_TRY_SPACE;
 }
 
+/* ETags of the answers to a file's pieces; the digest decides, this only explains it. */
+static void note_version(struct hold_attempt *a) {
+    struct hold_fetch_split *split = a->split;
+    struct hold_validator got = { 0 };
+    strong_etag(a, got.etag);
+    pthread_mutex_lock(&a->fetcher->shared->lock);
+    if (!split->has_first)
+        split->first = got;
+    else if (strcmp(split->first.etag, got.etag) != 0)
+        memcpy(split->changed_to, got.etag, sizeof got.etag);
+    split->has_first = true;
+    pthread_mutex_unlock(&a->fetcher->shared->lock);
+}
+
+/* The answer to a request for one piece. Only a whole file of the right size shows an origin without ranges. */
+static void judge_piece(struct hold_attempt *a, long status) {
+    uint64_t first, last, total;
+    curl_off_t length = -1;
+    curl_easy_getinfo(a->fetcher->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    const char *range = header_of(a->fetcher->curl, "Content-Range"), *type = header_of(a->fetcher->curl, "Content-Type");
+    if (status == 206 && (!hold_content_range(range, &first, &last, &total) || first != a->offset || last >= a->end_offset))
+        hold_attempt_ends(a, HOLD_TRY_RANGE, "asked for bytes %llu-%llu, got '%.60s'", (unsigned long long) a->offset,
+                          (unsigned long long) a->end_offset - 1, range);
+    else if (status == 206 && total != UINT64_MAX && total != a->file->size)
+        hold_attempt_ends(a, HOLD_TRY_SIZE, "the origin's file has %llu bytes, %llu are wanted", (unsigned long long) total, (unsigned long long) a->file->size);
+    else if (status == 206)
+        note_version(a);
+    else if (status == 200 && (length < 0 || (uint64_t) length != a->file->size) && strncasecmp(type, "text/html", 9) == 0)
+        hold_attempt_ends(a, HOLD_TRY_FORMAT, "a web page came instead of the file (Content-Type %.60s)", type);
+    else if (status == 200 && length > 1024 && (uint64_t) length != a->file->size)
+        hold_attempt_ends(a, HOLD_TRY_SIZE, "the origin's file has %lld bytes, %llu are wanted", (long long) length, (unsigned long long) a->file->size);
+    else if (status == 200) {
+        atomic_store(&a->split->ignores_ranges, true);
+        hold_attempt_ends(a, HOLD_TRY_RANGE, "the origin ignores ranges");
+    } else if (status > 299)
+        end_by_http(a, status);
+    else
+        hold_attempt_ends(a, HOLD_TRY_RANGE, "HTTP %ld is no answer to this request", status);
+}
+
 /* Once an answer, before its first byte is taken. */
-static void judge(struct attempt *a) {
+static void judge(struct hold_attempt *a) {
     a->judged = true;
     long status = http_status(a);
     if (status == 0 || a->document) { /* a folder, or a document */
         if (status > 299)
             end_by_http(a, status);
+    } else if (a->split) {
+        judge_piece(a, status);
     } else if (status == 206 && a->offset > 0) {
         judge_partial_content(a);
     } else if (status == 200) {
         judge_whole(a);
     } else if (status == 204 || status == 206) {
-        ends(a, HOLD_TRY_RANGE, "HTTP %ld is no answer to this request", status);
+        hold_attempt_ends(a, HOLD_TRY_RANGE, "HTTP %ld is no answer to this request", status);
     } else {
         end_by_http(a, status);
     }
 }
 
 /* The first bytes of a whole file show what no header says. */
-static void look_inside(struct attempt *a, const uint8_t *bytes, size_t n) {
+static void look_inside(struct hold_attempt *a, const uint8_t *bytes, size_t n) {
     curl_off_t length = -1;
     curl_easy_getinfo(a->fetcher->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     if (wants_size(a) && length >= 0 && (uint64_t) length == a->file->size)
         return;
     if (hold_looks_like_pointer(bytes, n))
-        ends(a, HOLD_TRY_FORMAT, "a git-lfs pointer came instead of the file: use an address that serves LFS content");
+        hold_attempt_ends(a, HOLD_TRY_FORMAT, "a git-lfs pointer came instead of the file: use an address that serves LFS content");
     else if (hold_looks_like_page(bytes, n))
-        ends(a, HOLD_TRY_FORMAT, "a web page came instead of the file");
+        hold_attempt_ends(a, HOLD_TRY_FORMAT, "a web page came instead of the file");
     else if (wants_size(a) && length >= 0)
-        ends(a, HOLD_TRY_SIZE, "the origin's file has %lld bytes, %llu are wanted", (long long) length, (unsigned long long) a->file->size);
+        hold_attempt_ends(a, HOLD_TRY_SIZE, "the origin's file has %lld bytes, %llu are wanted", (long long) length, (unsigned long long) a->file->size);
+}
+
+void hold_attempt_flush(struct hold_attempt *a) {
+    uint64_t begun = hold_job_now_ms();
+    if (a->gathered && hold_pieces_write(a->split->pieces, a->piece, a->gather, a->gathered, a->v) < 0)
+        a->end = a->v->status == HOLD_EXIT_FETCH_SPACE ? HOLD_TRY_SPACE : HOLD_TRY_WRITE;
+    a->gathered = 0;
+    a->blocked_ms += hold_job_now_ms() - begun;
+}
+
+static size_t take_for_piece(struct hold_attempt *a, const char *bytes, size_t n) {
+    if (a->received + n > a->end_offset - a->offset)
+        return hold_attempt_ends(a, HOLD_TRY_SIZE, "more than the %llu bytes asked for came", (unsigned long long) (a->end_offset - a->offset));
+    for (size_t done = 0; done < n;) {
+        size_t part = HOLD_MIN(n - done, HOLD_ATTEMPT_GATHER - a->gathered);
+        memcpy(a->gather + a->gathered, bytes + done, part);
+        a->gathered += part;
+        done += part;
+        if (a->gathered == HOLD_ATTEMPT_GATHER)
+            hold_attempt_flush(a);
+    }
+    a->received += n;
+    return a->end == HOLD_TRY_DONE ? n : CURL_WRITEFUNC_ERROR;
 }
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *argument) {
-    struct attempt *a = argument;
+    struct hold_attempt *a = argument;
     n *= size;
     if (!a->judged)
         judge(a);
@@ -250,13 +299,15 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *argument) {
         look_inside(a, (const uint8_t *) bytes, n);
     if (a->end != HOLD_TRY_DONE)
         return CURL_WRITEFUNC_ERROR;
+    if (a->split)
+        return take_for_piece(a, bytes, n);
     a->received += n;
     if (a->document) {
         hold_buf_add(a->document, bytes, n);
-        return a->document->failed ? ends(a, HOLD_TRY_REFUSED, "longer than the limit of %zu bytes", a->document->max_bytes) : n;
+        return a->document->failed ? hold_attempt_ends(a, HOLD_TRY_REFUSED, "longer than the limit of %zu bytes", a->document->max_bytes) : n;
     }
     if (wants_size(a) && a->partial->bytes + n > a->file->size)
-        return ends(a, HOLD_TRY_SIZE, "more than the %llu bytes wanted came", (unsigned long long) a->file->size);
+        return hold_attempt_ends(a, HOLD_TRY_SIZE, "more than the %llu bytes wanted came", (unsigned long long) a->file->size);
     if (hold_partial_add(a->partial, bytes, n, a->v) < 0) {
         a->end = a->v->status == HOLD_EXIT_FETCH_SPACE ? HOLD_TRY_SPACE : HOLD_TRY_WRITE;
         return CURL_WRITEFUNC_ERROR;
@@ -267,20 +318,22 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *argument) {
 /* At least once a second, also when nothing comes. */
 static int on_progress(void *argument, curl_off_t total, curl_off_t now, curl_off_t up_total, curl_off_t up_now) {
     (void) total, (void) now, (void) up_total, (void) up_now;
-    struct attempt *a = argument;
+    struct hold_attempt *a = argument;
     const struct hold_fetch_rules *rules = &a->fetcher->shared->rules;
     uint64_t now_ms = hold_job_now_ms();
     if (atomic_load(&a->fetcher->shared->stop))
-        return (int) ends(a, HOLD_TRY_STOPPED, "ended because another file failed") + 1;
+        return (int) hold_attempt_ends(a, HOLD_TRY_STOPPED, "ended because another file failed") + 1;
     if (rules->deadline_at_ms && now_ms >= rules->deadline_at_ms)
-        return (int) ends(a, HOLD_TRY_DEADLINE, "the total deadline passed") + 1;
-    uint64_t blocked = a->partial ? a->partial->blocked_ms : 0;
+        return (int) hold_attempt_ends(a, HOLD_TRY_DEADLINE, "the total deadline passed") + 1;
+    if (a->split && (atomic_load(&a->split->is_over) || atomic_load(&a->split->ignores_ranges)))
+        return (int) hold_attempt_ends(a, HOLD_TRY_STOPPED, "the file is brought otherwise") + 1;
+    uint64_t blocked = a->partial ? a->partial->blocked_ms : a->blocked_ms;
     uint64_t idle = now_ms - a->window_begun_ms - HOLD_MIN(blocked - a->window_blocked_ms, now_ms - a->window_begun_ms);
     if (idle < rules->stall_ms)
         return 0;
     uint64_t came = a->received - a->window_bytes;
     if (came < rules->stall_bytes)
-        return (int) ends(a, HOLD_TRY_STALL, "only %llu bytes came in %llu ms", (unsigned long long) came, (unsigned long long) idle) + 1;
+        return (int) hold_attempt_ends(a, HOLD_TRY_STALL, "only %llu bytes came in %llu ms", (unsigned long long) came, (unsigned long long) idle) + 1;
     a->window_begun_ms = now_ms;
     a->window_bytes = a->received;
     a->window_blocked_ms = blocked;
@@ -310,7 +363,7 @@ static enum hold_try_end end_of_code(CURLcode code) {
     }
 }
 
-static void prepare(struct attempt *a, const char *url, const char *token, char *error_text) {
+static void prepare(struct hold_attempt *a, const char *url, const char *token, char *error_text) {
     CURL *c = a->fetcher->curl;
     const struct hold_fetch_rules *rules = &a->fetcher->shared->rules;
     curl_easy_reset(c);
@@ -340,16 +393,29 @@ static void prepare(struct attempt *a, const char *url, const char *token, char 
     }
 }
 
+/* Where a redirect led is asked directly for the next pieces. */
+static void note_via(struct hold_attempt *a) {
+    char *effective = NULL;
+    curl_easy_getinfo(a->fetcher->curl, CURLINFO_EFFECTIVE_URL, &effective);
+    pthread_mutex_lock(&a->fetcher->shared->lock);
+    if (effective && strlen(effective) < HOLD_URL_BYTES && !a->split->has_no_via)
+        snprintf(a->split->via, HOLD_URL_BYTES, "%s", effective);
+    pthread_mutex_unlock(&a->fetcher->shared->lock);
+}
+
 /* Fills a->end. The headers list is the fetcher's; If-Range is added for the length of the call. */
-static void perform(struct attempt *a, const char *url, const char *token) {
-    char error_text[CURL_ERROR_SIZE] = "", range[32], if_range[HOLD_VALIDATOR_BYTES + 16];
+void hold_attempt_perform(struct hold_attempt *a, const char *url, const char *token) {
+    char error_text[CURL_ERROR_SIZE] = "", range[48], if_range[HOLD_VALIDATOR_BYTES + 16];
     prepare(a, url, token, error_text);
     struct curl_slist conditional = { 0 };
-    if (a->offset) {
+    if (a->split) {
+        snprintf(range, sizeof range, "%llu-%llu", (unsigned long long) a->offset, (unsigned long long) a->end_offset - 1);
+        curl_easy_setopt(a->fetcher->curl, CURLOPT_RANGE, range);
+    } else if (a->offset) {
         snprintf(range, sizeof range, "%llu-", (unsigned long long) a->offset);
         curl_easy_setopt(a->fetcher->curl, CURLOPT_RANGE, range);
     }
-    if (a->offset && !is_pinned(a)) { /* a pinned file needs none: its digest decides, and some servers drop Range for it */
+    if (a->offset && !a->split && !is_pinned(a)) { /* a pinned file needs none: its digest decides, and some servers drop Range for it */
         snprintf(if_range, sizeof if_range, "If-Range: %s", a->partial->from.etag);
         conditional = (struct curl_slist) { .data = if_range, .next = a->fetcher->headers };
         curl_easy_setopt(a->fetcher->curl, CURLOPT_HTTPHEADER, &conditional);
@@ -359,23 +425,30 @@ static void perform(struct attempt *a, const char *url, const char *token) {
     CURLcode code = curl_easy_perform(a->fetcher->curl);
     if (a->end == HOLD_TRY_DONE && !a->judged && (code == CURLE_OK || code == CURLE_PARTIAL_FILE))
         judge(a); /* an answer without a body */
+    if (a->split && a->end == HOLD_TRY_DONE && was_redirected(a))
+        note_via(a);
     if (a->end == HOLD_TRY_DONE && code != CURLE_OK)
-        ends(a, end_of_code(code), "%.200s", *error_text ? error_text : curl_easy_strerror(code));
+        hold_attempt_ends(a, end_of_code(code), "%.200s", *error_text ? error_text : curl_easy_strerror(code));
 }
 
-static uint64_t retry_after_ms(const struct attempt *a) {
+static uint64_t retry_after_ms(const struct hold_attempt *a) {
     curl_off_t seconds = 0;
     curl_easy_getinfo(a->fetcher->curl, CURLINFO_RETRY_AFTER, &seconds);
     return seconds > 0 && seconds < 1000000000 ? (uint64_t) seconds * 1000 : 0;
 }
 
-static struct hold_tries tries_by(const struct hold_fetch_rules *rules) {
+struct hold_fetch_shared *hold_fetcher_shared(struct hold_fetcher *fetcher) {
+    return fetcher->shared;
+}
+
+struct hold_tries hold_attempt_tries(const struct hold_fetcher *fetcher) {
+    const struct hold_fetch_rules *rules = &fetcher->shared->rules;
     return (struct hold_tries) { .max_in_row = (uint32_t) rules->tries, .first_ms = rules->backoff_ms, .max_ms = rules->backoff_max_ms,
                                  .max_retry_after_ms = rules->retry_after_max_ms };
 }
 
 /* Waits as policy says, or turns v into the end of the file. */
-static int wait_for_next(struct attempt *a, struct hold_tries *tries, uint64_t reached, struct hold_try_next *ret_next) {
+int hold_attempt_wait(struct hold_attempt *a, struct hold_tries *tries, uint64_t reached, struct hold_try_next *ret_next) {
     struct hold_fetch_shared *shared = a->fetcher->shared;
     struct hold_try_next next = hold_tries_fold(tries, a->end, reached, retry_after_ms(a), hold_job_random());
     if (!next.again) {
@@ -399,19 +472,19 @@ static int wait_for_next(struct attempt *a, struct hold_tries *tries, uint64_t r
 
 /* ---- one file ---- */
 
-static int write_failed(struct attempt *a) {
+static int write_failed(struct hold_attempt *a) {
     a->end = a->v->status == HOLD_EXIT_FETCH_SPACE ? HOLD_TRY_SPACE : a->v->status == HOLD_EXIT_INTERNAL ? HOLD_TRY_INTERNAL : HOLD_TRY_WRITE;
     return -1;
 }
 
-static bool is_complete(const struct attempt *a) {
+static bool is_complete(const struct hold_attempt *a) {
     if (wants_size(a))
         return a->partial->bytes == a->file->size;
     return a->end == HOLD_TRY_DONE && (a->partial->from.total == UINT64_MAX || a->partial->bytes == a->partial->from.total);
 }
 
 /* The digests of a complete partial against what is wanted; -1 with a->end DIGEST, CHANGED, or a failure of writing. */
-static int prove(struct attempt *a, struct hold_digest_value *ret_value) {
+static int prove(struct hold_attempt *a, struct hold_digest_value *ret_value) {
     if (hold_partial_digest(a->partial, ret_value, a->v) < 0)
         return write_failed(a);
     const struct hold_fetch_file *file = a->file;
@@ -425,22 +498,22 @@ static int prove(struct attempt *a, struct hold_digest_value *ret_value) {
     hold_hex_write(wanted, n, wanted_hex);
     a->end = HOLD_TRY_DONE;
     if (a->changed_to[0])
-        ends(a, HOLD_TRY_CHANGED, "changed at the origin while it was fetched: ETag %s, then %s; its digest is not the one pinned", a->first->etag, a->changed_to);
+        hold_attempt_ends(a, HOLD_TRY_CHANGED, "changed at the origin while it was fetched: ETag %s, then %s; its digest is not the one pinned", a->first->etag, a->changed_to);
     else
-        ends(a, HOLD_TRY_DIGEST, "%s %s came, %s is wanted", file->has_sha256 ? "SHA-256" : "git blob", got_hex, wanted_hex);
+        hold_attempt_ends(a, HOLD_TRY_DIGEST, "%s %s came, %s is wanted", file->has_sha256 ? "SHA-256" : "git blob", got_hex, wanted_hex);
     return -1;
 }
 
 /* Tries until the partial is complete and proven. */
 static int fetch_partial(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_partial *partial,
                          struct hold_fetch_result *result, struct hold_digest_value *ret_value, struct hold_verdict *v) {
-    struct hold_tries tries = tries_by(&fetcher->shared->rules);
+    struct hold_tries tries = hold_attempt_tries(fetcher);
     struct hold_validator first = partial->from;
     char changed_to[HOLD_VALIDATOR_BYTES] = "";
     tries.furthest = partial->bytes;
     bool ask = !(file->size != UINT64_MAX && partial->bytes == file->size);
     for (;;) {
-        struct attempt a = { .fetcher = fetcher, .file = file, .partial = partial, .v = v, .first = &first, .changed_to = changed_to };
+        struct hold_attempt a = { .fetcher = fetcher, .file = file, .partial = partial, .v = v, .first = &first, .changed_to = changed_to };
         if (!ask) {
             if (prove(&a, ret_value) == 0)
                 return 0;
@@ -448,18 +521,18 @@ static int fetch_partial(struct hold_fetcher *fetcher, const struct hold_fetch_f
             a.offset = is_pinned(&a) || partial->from.etag[0] ? partial->bytes : 0;
             if (a.offset == 0 && partial->bytes && hold_partial_restart(partial, v) < 0)
                 return -1;
-            perform(&a, file->url, file->token);
+            hold_attempt_perform(&a, file->url, file->token);
             result->fetched_bytes += a.received;
             result->n_tries++;
             if (a.end == HOLD_TRY_DONE && !is_complete(&a))
-                ends(&a, HOLD_TRY_NET, "cut at byte %llu", (unsigned long long) partial->bytes);
+                hold_attempt_ends(&a, HOLD_TRY_NET, "cut at byte %llu", (unsigned long long) partial->bytes);
             if (hold_partial_flush(partial, v) < 0)
                 (void) write_failed(&a);
             else if (a.end == HOLD_TRY_DONE && prove(&a, ret_value) == 0)
                 return 0;
         }
         struct hold_try_next next = { 0 };
-        if (wait_for_next(&a, &tries, partial->bytes, &next) < 0) {
+        if (hold_attempt_wait(&a, &tries, partial->bytes, &next) < 0) {
             if (hold_try_status(a.end) == HOLD_EXIT_VERIFY_DIGEST || a.end == HOLD_TRY_CHANGED) {
                 struct hold_verdict ignored = { 0 };
                 (void) !hold_partial_restart(partial, &ignored); /* wrong bytes are no start for the next life */
@@ -506,11 +579,35 @@ static int open_folder_of(const struct hold_fetch_file *file, int *ret_fd, const
     return 0;
 }
 
+/* The size of the pieces in which a file is fetched; 0: as one stream. */
+static uint64_t piece_bytes_of(const struct hold_fetch_file *file, const struct hold_fetch_rules *rules) {
+    bool can_be = file->has_sha256 && file->size != UINT64_MAX && file->size > 0 && strncmp(file->url, "http", 4) == 0;
+    if (can_be && file->n_chunks > 1 && file->n_chunks <= HOLD_PIECES_MAX)
+        return file->chunk_bytes;
+    return can_be && rules->split_bytes && file->size >= rules->split_bytes ? HOLD_MIN(HOLD_PIECE_BYTES, HOLD_MAX(rules->split_bytes / 2, UINT64_C(1) << 20)) : 0;
+}
+
+static int fetch_pieces(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, const char *name, struct hold_partial *partial,
+                        struct hold_fetch_result *result, struct hold_digest_value *ret_value, struct hold_verdict *v) {
+    struct hold_err ignored;
+    hold_autofd damaged = -1;
+    if (file->has_damaged && file->n_chunks == partial->pieces.n && hold_open_below(partial->folder_fd, name, O_RDONLY, 0, &damaged, &ignored) == 0 &&
+        hold_pieces_salvage(&partial->pieces, damaged, file->chunks, v) < 0)
+        return -1;
+    int rc = hold_split_run(fetcher, file, partial, result, ret_value, v);
+    if (rc <= 0)
+        return rc;
+    if (hold_partial_to_stream(partial, v) < 0 || hold_partial_reserve(partial, file->size, v) < 0)
+        return -1;
+    return fetch_partial(fetcher, file, partial, result, ret_value, v);
+}
+
 int hold_fetch_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_fetch_result *ret_result, struct hold_verdict *v) {
     hold_autofd folder = -1;
     const char *name = NULL;
     struct hold_partial_target target = { .size = file->size, .is_pinned = file->has_sha256 || file->has_git_blob,
-                                          .with_git = file->has_git_blob && !file->has_sha256, .progress = &fetcher->shared->done_bytes };
+                                          .with_git = file->has_git_blob && !file->has_sha256, .piece_bytes = piece_bytes_of(file, &fetcher->shared->rules),
+                                          .progress = &fetcher->shared->done_bytes };
     if (open_folder_of(file, &folder, &name, v) < 0 || make_key(file, target.key, v) < 0)
         return -1;
     target.folder_fd = folder;
@@ -521,7 +618,7 @@ int hold_fetch_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *f
     struct hold_digest_value value = { 0 };
     int rc = hold_partial_reserve(&partial, file->size, v);
     if (rc == 0)
-        rc = fetch_partial(fetcher, file, &partial, &result, &value, v);
+        rc = target.piece_bytes ? fetch_pieces(fetcher, file, name, &partial, &result, &value, v) : fetch_partial(fetcher, file, &partial, &result, &value, v);
     if (rc == 0)
         rc = hold_partial_publish(&partial, name, v);
     if (rc == 0) {
@@ -554,20 +651,20 @@ static void next_link(CURL *curl, char *ret_next) {
 }
 
 int hold_fetch_text(struct hold_fetcher *fetcher, const char *url, const char *token, struct hold_buf *out, char *ret_next, struct hold_verdict *v) {
-    struct hold_tries tries = tries_by(&fetcher->shared->rules);
+    struct hold_tries tries = hold_attempt_tries(fetcher);
     char shown[300];
     hold_url_shown(url, shown, sizeof shown);
     for (;;) {
-        struct attempt a = { .fetcher = fetcher, .document = out, .v = v };
+        struct hold_attempt a = { .fetcher = fetcher, .document = out, .v = v };
         hold_buf_clear(out);
-        perform(&a, url, token);
+        hold_attempt_perform(&a, url, token);
         if (a.end == HOLD_TRY_DONE) {
             if (ret_next)
                 next_link(fetcher->curl, ret_next);
             return 0;
         }
         struct hold_try_next next = { 0 };
-        if (wait_for_next(&a, &tries, 0, &next) < 0)
+        if (hold_attempt_wait(&a, &tries, 0, &next) < 0)
             return hold_wrap(&v->err, "%s", shown);
     }
 }

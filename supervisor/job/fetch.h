@@ -23,6 +23,7 @@ struct hold_fetch_rules {
     uint64_t stall_bytes;
     uint64_t deadline_at_ms;  /* hold_job_now_ms at which everything ends; 0: never */
     const char *ca_file;      /* NULL: libcurl's own */
+    uint64_t split_bytes;     /* pinned files of at least this size come in pieces over several connections; 0: none */
 };
 
 /* A failed try that is followed by another, for the log. */
@@ -42,6 +43,7 @@ struct hold_fetch_shared {
     pthread_mutex_t lock;
     pthread_cond_t changed;      /* on the monotonic clock */
     void (*on_retry)(const struct hold_fetch_retry *retry); /* called by the thread that waits; may be NULL */
+    struct hold_fetch_split *splits; /* files that take helpers now; under lock */
 };
 
 HOLD_MUST int hold_fetch_shared_open(struct hold_fetch_shared *shared, const struct hold_fetch_rules *rules, struct hold_verdict *v);
@@ -65,6 +67,10 @@ struct hold_fetch_file {
     uint64_t size;     /* UINT64_MAX: unknown */
     bool has_sha256, has_git_blob;
     uint8_t sha256[32], git_blob[20];
+    uint64_t chunk_bytes;  /* 0: no piece digests */
+    const uint8_t *chunks; /* n_chunks * 32 bytes, borrowed */
+    size_t n_chunks;
+    bool has_damaged;      /* a file of the right size lies under the name: its good pieces are taken from it */
 };
 
 struct hold_fetch_result {
@@ -78,6 +84,10 @@ struct hold_fetch_result {
  * FETCH_* status or VERIFY_DIGEST, naming file, try and last reason; the partial stays except when its bytes were wrong. */
 HOLD_MUST int hold_fetch_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_fetch_result *ret_result,
                              struct hold_verdict *v);
+
+/* Lends the caller's connection to a file that another thread's hold_fetch_run fetches in pieces, until nothing is left to
+ * take of it or this connection is of no use. False when no file takes helpers now. Blocks. */
+bool hold_fetch_help(struct hold_fetcher *fetcher);
 
 /* A small document into out (its maximum bounds it), with the same tries. ret_next: address of the Link header with
  * rel="next", or "" (may be NULL; at least HOLD_URL_BYTES). Absent on the server is FETCH_MISSING. */

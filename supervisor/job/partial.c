@@ -179,6 +179,14 @@ static void forget_from(const struct hold_partial *p, const char *partial) {
     char name[96];
     snprintf(name, sizeof name, "%s.from", partial);
     unlinkat(p->folder_fd, name, 0);
+    snprintf(name, sizeof name, "%s.pieces", partial);
+    unlinkat(p->folder_fd, name, 0);
+}
+
+static int open_map(const struct hold_partial *p, const char *partial, int flags) {
+    char name[96];
+    snprintf(name, sizeof name, "%s.pieces", partial);
+    return openat(p->folder_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | flags, 0644);
 }
 
 static int make_own(struct hold_partial *p, const uint8_t key[8], struct hold_verdict *v) {
@@ -224,7 +232,71 @@ static int take_prefix(struct hold_partial *p, int old_fd, uint64_t bytes, struc
     return 0;
 }
 
+/* All bytes of a small file or a partial, holes too. */
+static int copy_file(int from_fd, int to_fd, uint64_t bytes, struct hold_err *err) {
+    hold_autofree uint8_t *block = malloc(HOLD_HASHER_BLOCK);
+    for (uint64_t at = 0; block && at < bytes;) {
+        ssize_t n = pread(from_fd, block, HOLD_MIN((uint64_t) HOLD_HASHER_BLOCK, bytes - at), (off_t) at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            break; /* what follows is fetched, or found wrong */
+        if (hold_pwrite_all(to_fd, block, (size_t) n, at, "partial", err) < 0)
+            return -1;
+        at += (uint64_t) n;
+    }
+    return block ? 0 : hold_fail(err, HOLD_E_LIMIT, 0, "no memory for a block");
+}
+
+/* The same for a partial that is filled in pieces; old->fd -1: there is none. */
+static int take_pieces(struct hold_partial *p, const struct hold_partial_target *target, struct found *old, struct hold_verdict *v) {
+    uint64_t prefix = 0;
+    hold_autofd map = -1;
+    if (old->fd >= 0 && old->bytes > target->size) {
+        unlinkat(p->folder_fd, old->name, 0);
+        forget_from(p, old->name);
+        hold_close_fd(&old->fd);
+    }
+    if (old->fd >= 0) {
+        map = open_map(p, old->name, 0);
+        prefix = map < 0 ? old->bytes : hold_pieces_prefix(map, old->bytes);
+    }
+    if (old->fd >= 0 && locks_are_kept(old->fd)) {
+        p->fd = hold_take_fd(&old->fd);
+        memcpy(p->name, old->name, sizeof p->name);
+    } else if (make_own(p, target->key, v) < 0) {
+        return -1;
+    }
+    hold_autofd own_map = open_map(p, p->name, O_CREAT);
+    if (old->fd >= 0) { /* the map first: it never claims more than the data that is copied after it */
+        struct stat st;
+        if (map >= 0 && own_map >= 0 && fstat(map, &st) == 0 && copy_file(map, own_map, (uint64_t) st.st_size, &v->err) < 0)
+            return hold_verdict_of_write(v);
+        if (copy_file(old->fd, p->fd, old->bytes, &v->err) < 0)
+            return hold_verdict_of_write(v);
+        unlinkat(p->folder_fd, old->name, 0);
+        forget_from(p, old->name);
+    }
+    return hold_pieces_open(&p->pieces, p->fd, hold_take_fd(&own_map), target->size, target->piece_bytes, prefix, target->progress, v);
+}
+
+/* A partial that was filled in pieces is continued as a stream behind its first gap. */
+static int cut_to_stream(struct hold_partial *p, struct found *old, struct hold_verdict *v) {
+    hold_autofd map = open_map(p, old->name, 0);
+    if (map < 0)
+        return 0;
+    old->bytes = hold_pieces_prefix(map, old->bytes);
+    if (locks_are_kept(old->fd) && ftruncate(old->fd, (off_t) old->bytes) < 0) {
+        (void) hold_fail(&v->err, HOLD_E_IO, errno, "cut '%s'", old->name);
+        return hold_verdict_of_write(v);
+    }
+    forget_from(p, old->name);
+    return 0;
+}
+
 static int take_over(struct hold_partial *p, const struct hold_partial_target *target, struct found *old, struct hold_verdict *v) {
+    if (cut_to_stream(p, old, v) < 0)
+        return -1;
     bool may_go_on = target->is_pinned || read_from(p, old->name, &p->from);
     if (!may_go_on || old->bytes > target->size) {
         unlinkat(p->folder_fd, old->name, 0);
@@ -246,13 +318,13 @@ static int take_over(struct hold_partial *p, const struct hold_partial_target *t
 }
 
 int hold_partial_open(struct hold_partial *p, const struct hold_partial_target *target, struct hold_verdict *v) {
-    *p = (struct hold_partial) { .folder_fd = target->folder_fd, .fd = -1, .from = { .total = UINT64_MAX }, .progress = target->progress };
+    *p = (struct hold_partial) { .folder_fd = target->folder_fd, .fd = -1, .from = { .total = UINT64_MAX }, .progress = target->progress, .pieces = { .map_fd = -1 } };
     memcpy(p->key, target->key, sizeof p->key);
-    if (hold_hasher_open(&p->hasher, target->with_git, target->size, &v->err) < 0)
+    if (target->piece_bytes == 0 && hold_hasher_open(&p->hasher, target->with_git, target->size, &v->err) < 0)
         return hold_verdict_is(v, HOLD_EXIT_INTERNAL);
     struct found old = { .fd = -1 };
     each_partial(target->folder_fd, target->key, keep_largest, &old);
-    int rc = old.fd >= 0 ? take_over(p, target, &old, v) : make_own(p, target->key, v);
+    int rc = target->piece_bytes ? take_pieces(p, target, &old, v) : old.fd >= 0 ? take_over(p, target, &old, v) : make_own(p, target->key, v);
     hold_close_fd(&old.fd);
     if (rc < 0)
         hold_partial_close(p);
@@ -335,6 +407,15 @@ int hold_partial_restart(struct hold_partial *p, struct hold_verdict *v) {
     return 0;
 }
 
+int hold_partial_to_stream(struct hold_partial *p, struct hold_verdict *v) {
+    if (p->progress)
+        atomic_fetch_sub(p->progress, hold_pieces_have(&p->pieces));
+    hold_pieces_close(&p->pieces);
+    if (hold_hasher_open(&p->hasher, false, 0, &v->err) < 0)
+        return hold_verdict_is(v, HOLD_EXIT_INTERNAL);
+    return hold_partial_restart(p, v);
+}
+
 int hold_partial_digest(struct hold_partial *p, struct hold_digest_value *ret_value, struct hold_verdict *v) {
     if (hold_partial_flush(p, v) < 0)
         return -1;
@@ -354,6 +435,8 @@ static bool remove_unheld(int folder_fd, const char *name, void *argument) {
 
 int hold_partial_publish(struct hold_partial *p, const char *name, struct hold_verdict *v) {
     struct stat st;
+    if (p->pieces.is_open)
+        p->bytes = p->pieces.size;
     /* Room reserved beyond the end is given back; the size is what was hashed. */
     if (ftruncate(p->fd, (off_t) p->bytes) < 0 || fstat(p->fd, &st) < 0) {
         (void) hold_fail(&v->err, HOLD_E_IO, errno, "finish '%s'", name);
@@ -368,6 +451,9 @@ int hold_partial_publish(struct hold_partial *p, const char *name, struct hold_v
 }
 
 void hold_partial_close(struct hold_partial *p) {
+    if (p->pieces.is_open)
+        p->bytes = hold_pieces_have(&p->pieces);
+    hold_pieces_close(&p->pieces);
     if (p->fd >= 0 && p->name[0]) {
         struct hold_verdict ignored = { 0 };
         (void) !hold_partial_flush(p, &ignored);

@@ -8,6 +8,7 @@
 #define HOLD_SUPERVISOR_JOB_PARTIAL_H
 
 #include "supervisor/job/digest.h"
+#include "supervisor/job/pieces.h"
 #include "supervisor/job/verdict.h"
 
 #include <stdatomic.h>
@@ -32,6 +33,7 @@ struct hold_partial {
     uint64_t synced; /* write-behind was asked for up to here */
     size_t block_n;  /* bytes of the current block, not yet written */
     struct hold_hasher hasher;
+    struct hold_pieces pieces; /* open when it is filled in pieces; then bytes, block and hasher are not used until the end */
     struct hold_validator from;
     uint64_t blocked_ms; /* time spent waiting for disk and hash: not the network's fault */
     _Atomic uint64_t *progress; /* borrowed; follows bytes up and down */
@@ -44,6 +46,7 @@ struct hold_partial {
  * key         8 bytes that name target and wanted digest; partials of another key are not looked at
  * size        bytes wanted, UINT64_MAX when unknown; a longer partial is begun again
  * is_pinned   the whole will be proven by a digest; otherwise an old partial is continued only with its validator
+ * piece_bytes not 0: it is filled in pieces of this size (pieces.h), the old bytes are hashed behind; size is known, is_pinned set
  * Waits for disk and hash. Fails with FETCH_SPACE or FETCH_WRITE. Zeroed before; hold_partial_close always. */
 struct hold_partial_target {
     int folder_fd;
@@ -51,6 +54,7 @@ struct hold_partial_target {
     uint64_t size;
     bool is_pinned;
     bool with_git;
+    uint64_t piece_bytes;
     _Atomic uint64_t *progress;
 };
 HOLD_MUST int hold_partial_open(struct hold_partial *p, const struct hold_partial_target *target, struct hold_verdict *v);
@@ -61,6 +65,8 @@ HOLD_MUST int hold_partial_add(struct hold_partial *p, const void *bytes, size_t
 HOLD_MUST int hold_partial_flush(struct hold_partial *p, struct hold_verdict *v);
 /* Back to no bytes at all. */
 HOLD_MUST int hold_partial_restart(struct hold_partial *p, struct hold_verdict *v);
+/* From pieces to one stream that begins at byte 0, for an origin that knows no ranges. */
+HOLD_MUST int hold_partial_to_stream(struct hold_partial *p, struct hold_verdict *v);
 /* Remembers what the bytes come from, on disk too. */
 HOLD_MUST int hold_partial_remember(struct hold_partial *p, const struct hold_validator *from, struct hold_verdict *v);
 /* The digests of all bytes. The partial must be restarted before more is added. */

@@ -14,7 +14,7 @@
 
 struct fetch_config {
     const char *out, *url, *sha256, *state, *manifest, *digest, *ca_file, *hub_endpoint, *hub_token, *hub_token_path;
-    uint64_t size, tries, backoff_ms, backoff_max_ms, retry_after_max_ms, connect_ms, stall_ms, stall_bytes, deadline_ms, connections, reserve_bytes;
+    uint64_t size, tries, backoff_ms, backoff_max_ms, retry_after_max_ms, connect_ms, stall_ms, stall_bytes, deadline_ms, connections, split_bytes, reserve_bytes;
     struct hold_strs again;
     bool deep, refresh;
 };
@@ -32,7 +32,8 @@ static const struct hold_opt rows[] = {
     ROW("again", STRS, again, NULL, 0, 0, "hash this file whatever its marker says, and fetch it when it is wrong; repeatable", .value = "NAME"),
     ROW("deep", BOOL, deep, NULL, 0, 0, "believe no marker: hash every file that is there"),
     ROW("refresh", BOOL, refresh, NULL, 0, 0, "ask the source even when everything brought from it last time is proven"),
-    ROW("fetch-connections", U64, connections, "4", 1, 16, "files fetched at once"),
+    ROW("fetch-connections", U64, connections, "4", 1, 16, "connections at once: one for each file, and several for a large file when the others are done"),
+    ROW("fetch-split", BYTES, split_bytes, "64MiB", 0, 0, "pinned files of at least this size come in pieces over several connections; 0: never, unless the manifest has piece digests"),
     ROW("fetch-tries", U64, tries, "3", 1, 100, "tries in a row that brought less than 1 MiB and end a file"),
     ROW("fetch-backoff", MS, backoff_ms, "1s", 0, 600000, "first wait between tries; it doubles"),
     ROW("fetch-backoff-max", MS, backoff_max_ms, "60s", 0, 3600000, "longest wait between tries"),
@@ -96,7 +97,7 @@ static int run(const struct fetch_config *c, const struct hold_strs *words, int 
     struct hold_fetch_rules rules = { .tries = c->tries, .backoff_ms = c->backoff_ms, .backoff_max_ms = c->backoff_max_ms,
                                       .retry_after_max_ms = c->retry_after_max_ms, .connect_ms = c->connect_ms, .stall_ms = c->stall_ms,
                                       .stall_bytes = c->stall_bytes, .deadline_at_ms = c->deadline_ms ? hold_job_now_ms() + c->deadline_ms : 0,
-                                      .ca_file = hold_role_ca_file(c->ca_file, ca, sizeof ca) };
+                                      .split_bytes = c->split_bytes, .ca_file = hold_role_ca_file(c->ca_file, ca, sizeof ca) };
     struct hold_fetch_shared shared;
     if (hold_fetch_shared_open(&shared, &rules, v) < 0)
         return -1;
@@ -106,7 +107,7 @@ static int run(const struct fetch_config *c, const struct hold_strs *words, int 
         size_t n = strlen(endpoint);
         bool is_hub = strncmp(c->url, endpoint, n) == 0 && c->url[n] == '/';
         rc = hold_bring_one(&(struct hold_bring_one) { .url = c->url, .out = c->out, .state_dir = c->state, .token = is_hub ? token : NULL, .sha256 = c->sha256,
-                                                       .size = c->size ? c->size : UINT64_MAX, .reserve_bytes = c->reserve_bytes, .deep = c->deep,
+                                                       .size = c->size ? c->size : UINT64_MAX, .reserve_bytes = c->reserve_bytes, .deep = c->deep, .connections = c->connections,
                                                        .control_fd = control_fd }, &shared, v);
     } else {
         rc = hold_bring_run(&(struct hold_bring) { .wants = { .source = words->at[0], .manifest_file = c->manifest, .hub_endpoint = endpoint, .hub_token = token },

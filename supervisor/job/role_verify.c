@@ -5,12 +5,13 @@
 #include "supervisor/job/clock.h"
 #include "supervisor/job/roles.h"
 #include "supervisor/job/verify.h"
+#include "supervisor/policy/manifest.h"
 
 #include <stdio.h>
 
 struct verify_config {
     const char *state, *manifest, *digest;
-    uint64_t threads;
+    uint64_t threads, piece_bytes;
     bool deep, write_manifest, plan, other_template;
 };
 
@@ -19,6 +20,7 @@ struct verify_config {
 static const struct hold_opt rows[] = {
     ROW("deep", BOOL, deep, NULL, 0, 0, "believe no marker: hash every file"),
     ROW("write-manifest", BOOL, write_manifest, NULL, 0, 0, "hash what is there and write holdfast.manifest.json first"),
+    ROW("piece-size", BYTES, piece_bytes, "64MiB", 0, 0, "size of the pieces whose digests that manifest carries, so that damage is repaired by piece; 0: none, else at least 1MiB"),
     ROW("manifest", STR, manifest, NULL, 0, 0, "pinned list of files instead of the folder's own", .value = "FILE", .env = "HOLDFAST_MODEL_MANIFEST"),
     ROW("digest", STR, digest, NULL, 0, 0, "identity that the model must have", .value = "HEX", .env = "HOLDFAST_MODEL_DIGEST"),
     ROW("state", STR, state, NULL, 0, 0, "folder for the markers, for a model folder that cannot be written", .value = "DIR"),
@@ -48,10 +50,14 @@ int hold_role_verify(int argc, char **argv) {
         hold_verdict_fail(&v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "the model's folder is missing");
         return hold_verdict_end(&v, control_fd);
     }
+    if (config.piece_bytes && config.piece_bytes < HOLD_MANIFEST_MIN_CHUNK) {
+        hold_verdict_fail(&v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--piece-size %llu: 0 or at least 1MiB is wanted", (unsigned long long) config.piece_bytes);
+        return hold_verdict_end(&v, control_fd);
+    }
     struct hold_verify_result result;
     uint64_t begun = hold_job_now_ms();
     const struct hold_verify verify = { .folder = words.at[0], .state_dir = config.state, .manifest_file = config.manifest, .digest = config.digest,
-                                        .deep = config.deep, .write_manifest = config.write_manifest, .needs_plan = config.plan,
+                                        .deep = config.deep, .write_manifest = config.write_manifest, .piece_bytes = config.piece_bytes, .needs_plan = config.plan,
                                         .takes_other_template = config.other_template, .threads = config.threads, .control_fd = control_fd };
     if (hold_verify_run(&verify, &result, &v) < 0)
         return hold_verdict_end(&v, control_fd);

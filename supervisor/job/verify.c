@@ -190,26 +190,43 @@ static int load_manifest(struct bench *bench, struct hold_arena *arena, struct h
     return hold_verdict_is(v, v->err.sys == EACCES ? HOLD_EXIT_PERMISSION : HOLD_EXIT_MANIFEST);
 }
 
+/* Digest and, for a file of several pieces, the digest of each, so that damage is repaired by piece. A marker saves the
+ * reading only where no pieces are wanted. */
+static int digest_listed(struct bench *bench, struct hold_manifest_file *file, struct hold_arena *arena, struct hold_verdict *v) {
+    hold_autofd fd = -1;
+    struct hold_digest_value value;
+    struct hold_err ignored;
+    uint64_t piece_bytes = bench->verify->piece_bytes;
+    bool has_pieces = piece_bytes && file->size > piece_bytes;
+    if (hold_open_below(bench->folder_fd, file->path, O_RDONLY, 0, &fd, &v->err) < 0)
+        return hold_verdict_is(v, v->err.sys == EACCES ? HOLD_EXIT_PERMISSION : HOLD_EXIT_VERIFY);
+    file->has_sha256 = true;
+    if (!has_pieces && !bench->verify->deep && hold_proof_read(bench->state_fd, file->path, fd, file->sha256))
+        return 0;
+    size_t n = has_pieces ? (size_t) (file->size / piece_bytes + (file->size % piece_bytes != 0)) : 0;
+    uint8_t *pieces = n ? hold_arena_array(arena, n, 32) : NULL;
+    if (n && !pieces)
+        return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, 0, "'%.160s': no memory for %zu piece digests", file->path, n);
+    int rc = n ? hold_digest_file_pieces(fd, file->size, piece_bytes, NULL, &value, pieces, &v->err)
+               : hold_digest_file(fd, file->size, false, NULL, &value, &v->err);
+    if (rc < 0)
+        return hold_verdict_is(v, HOLD_EXIT_VERIFY);
+    memcpy(file->sha256, value.sha256, 32);
+    file->chunk_bytes = n ? piece_bytes : 0;
+    file->chunks = pieces;
+    file->n_chunks = n;
+    (void) !hold_proof_write(bench->state_fd, file->path, fd, file->sha256, &ignored);
+    return 0;
+}
+
 /* A manifest of what is there: trust on first use, said so by the person who asked for it. */
 static int write_manifest(struct bench *bench, struct hold_arena *arena, struct hold_verdict *v) {
     struct hold_manifest made;
     if (hold_folder_list(bench->verify->folder, arena, &made, &v->err) < 0)
         return hold_verdict_is(v, HOLD_EXIT_VERIFY_MISSING);
-    for (size_t i = 0; i < made.n_files; i++) {
-        struct hold_manifest_file *file = &made.files[i];
-        hold_autofd fd = -1;
-        struct hold_digest_value value;
-        if (hold_open_below(bench->folder_fd, file->path, O_RDONLY, 0, &fd, &v->err) < 0)
-            return hold_verdict_is(v, v->err.sys == EACCES ? HOLD_EXIT_PERMISSION : HOLD_EXIT_VERIFY);
-        if (bench->verify->deep || !hold_proof_read(bench->state_fd, file->path, fd, file->sha256)) {
-            if (hold_digest_file(fd, file->size, false, NULL, &value, &v->err) < 0)
-                return hold_verdict_is(v, HOLD_EXIT_VERIFY);
-            memcpy(file->sha256, value.sha256, 32);
-            struct hold_err ignored;
-            (void) !hold_proof_write(bench->state_fd, file->path, fd, file->sha256, &ignored);
-        }
-        file->has_sha256 = true;
-    }
+    for (size_t i = 0; i < made.n_files; i++)
+        if (digest_listed(bench, &made.files[i], arena, v) < 0)
+            return -1;
     char path[PATH_MAX];
     hold_autobuf text = hold_buf_with_max(HOLD_MANIFEST_MAX_BYTES);
     snprintf(path, sizeof path, "%s/%s", bench->verify->folder, HOLD_MANIFEST_NAME);

@@ -14,6 +14,7 @@ struct hold_verify {
     const char *digest;        /* identity that the model must have; NULL or "": any */
     bool deep;                 /* believe no marker */
     bool write_manifest;       /* list and hash what is there and write the manifest first */
+    uint64_t piece_bytes;      /* of the piece digests in that manifest; 0: none */
     bool needs_plan;           /* the model must be one that holdfast-runtime runs; its plan is made and handed up */
     bool takes_other_template; /* an unknown chat template is a warning, not a refusal */
     uint64_t threads;          /* hashing at once, 1..8 */

@@ -156,7 +156,7 @@ class Origin(http.server.BaseHTTPRequestHandler):
                 if seen == 1:
                     cut = n[0]
                 else:
-                    data = bytes(255 - b for b in data)
+                    data = data.translate(bytes(range(255, -1, -1)))
                     etag = '"changed"'
             if name == 'short' and (seen <= n[0] or n[0] == 0):
                 data = data[:-1000]
@@ -175,7 +175,7 @@ class Origin(http.server.BaseHTTPRequestHandler):
             if name == 'redirect':
                 return self.plain(302, b'', Location='http://localhost:%d%s' % (self.server.server_address[1], urllib.parse.quote(path)))
         total, first, status = len(data), 0, 200
-        m = re.match(r'bytes=(\d+)-$', self.headers.get('Range') or '')
+        m = re.match(r'bytes=(\d+)-(\d*)$', self.headers.get('Range') or '')
         if_range = self.headers.get('If-Range')
         if m and wants_range and (not if_range or if_range == etag):
             first, status = int(m.group(1)), 206
@@ -184,7 +184,8 @@ class Origin(http.server.BaseHTTPRequestHandler):
             for name, *args in faults:
                 if name == 'wrongrange' and COUNTS.get((key, name), 0) <= int(args[0]) + 1:
                     first = max(0, first - 100)
-        body = data[first:]
+        last = min(total - 1, int(m.group(2)) if status == 206 and m.group(2) else total - 1)
+        body = data[first:last + 1]
         if flip is not False:
             at = len(data) // 2 - first
             if 0 <= at < len(body) and (cut is None or at < cut) and (flip == 0 or count((key, 'flipped')) <= flip):
@@ -196,7 +197,7 @@ class Origin(http.server.BaseHTTPRequestHandler):
         if etag:
             self.send_header('ETag', etag)
         if status == 206:
-            self.send_header('Content-Range', 'bytes %d-%d/%d' % (first, total - 1, total))
+            self.send_header('Content-Range', 'bytes %d-%d/%d' % (first, last, total))
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()
         if stall is not None or drip is not None:

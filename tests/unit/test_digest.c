@@ -107,12 +107,36 @@ static void identity_is_the_digest_of_the_lines(void **unused) {
     assert_int_equal(hold_manifest_identity(&m, identity, &err), -1);
 }
 
+static void pieces_of_a_file_have_the_digests_of_their_bytes(void **unused) {
+    (void) unused;
+    char name[] = "/tmp/hold-digest-XXXXXX";
+    int fd = mkstemp(name);
+    unlink(name);
+    static uint8_t bytes[2500000];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t) (i * 7 + i / 300);
+    assert_int_equal(pwrite(fd, bytes, sizeof bytes, 0), sizeof bytes);
+    struct hold_digest_value value;
+    struct hold_err err;
+    uint8_t pieces[3 * 32], wanted[32];
+    assert_int_equal(hold_digest_file_pieces(fd, sizeof bytes, 1000000, NULL, &value, pieces, &err), 0);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(hold_digest_bytes(bytes + i * 1000000, i == 2 ? 500000 : 1000000, wanted, &err), 0);
+        assert_memory_equal(pieces + 32 * i, wanted, 32);
+    }
+    assert_int_equal(hold_digest_bytes(bytes, sizeof bytes, wanted, &err), 0);
+    assert_memory_equal(value.sha256, wanted, 32);
+    assert_int_equal(hold_digest_file_pieces(fd, sizeof bytes + 1, 1000000, NULL, &value, pieces, &err), -1);
+    close(fd);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_answers),
         cmocka_unit_test(both_digests_in_one_pass_and_again_after_restart),
         cmocka_unit_test(a_file_that_is_not_of_its_size_is_refused),
         cmocka_unit_test(the_ring_gives_the_same_whatever_the_blocks),
+        cmocka_unit_test(pieces_of_a_file_have_the_digests_of_their_bytes),
         cmocka_unit_test(identity_is_the_digest_of_the_lines),
     };
     return cmocka_run_group_tests_name("digest", tests, NULL, NULL);

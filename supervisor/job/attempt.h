@@ -1,0 +1,66 @@
+/* attempt.h - one request of the fetch errand, between fetch.c (libcurl), and split.c. Floor: supervisor/job; private to the two. */
+#ifndef HOLD_SUPERVISOR_JOB_ATTEMPT_H
+#define HOLD_SUPERVISOR_JOB_ATTEMPT_H
+
+#include "supervisor/job/fetch.h"
+#include "supervisor/job/partial.h"
+
+#define HOLD_ATTEMPT_GATHER ((size_t) 256 << 10)
+
+/* One large file that several connections bring. */
+struct hold_fetch_split {
+    const struct hold_fetch_file *file;
+    struct hold_pieces *pieces;
+    atomic_bool ignores_ranges, is_over;
+    _Atomic uint64_t fetched_bytes, n_tries;
+    /* under shared->lock */
+    struct hold_fetch_split *next;
+    size_t n_helpers;
+    bool is_closed; /* a helper was of no use: the origin does not like several connections */
+    bool has_first;
+    struct hold_validator first;           /* of the first answer */
+    char changed_to[HOLD_VALIDATOR_BYTES]; /* a different ETag seen since */
+    char via[HOLD_URL_BYTES];              /* where the last redirect led: asked next, without the token */
+    bool has_no_via;
+};
+
+/* One request, seen from its callbacks. */
+struct hold_attempt {
+    struct hold_fetcher *fetcher;
+    const struct hold_fetch_file *file; /* NULL: a document */
+    struct hold_partial *partial;
+    struct hold_buf *document;
+    struct hold_verdict *v;
+    struct hold_validator *first; /* what the first answer of this life said */
+    char *changed_to;             /* a different ETag seen since, HOLD_VALIDATOR_BYTES */
+    uint64_t offset;              /* asked for */
+    uint64_t received;
+    bool judged;
+    enum hold_try_end end; /* DONE until something else is known */
+    uint64_t window_begun_ms, window_bytes, window_blocked_ms;
+    /* a piece of a split */
+    struct hold_fetch_split *split;
+    size_t piece;
+    uint64_t end_offset;
+    uint8_t *gather; /* HOLD_ATTEMPT_GATHER bytes */
+    size_t gathered;
+    uint64_t blocked_ms;
+};
+
+/* Notes how the try ended; the first reason stays. Returns 0. */
+HOLD_PRINTF(3, 4)
+size_t hold_attempt_ends(struct hold_attempt *a, enum hold_try_end end, const char *format, ...);
+/* The request; fills a->end. Blocks. */
+void hold_attempt_perform(struct hold_attempt *a, const char *url, const char *token);
+/* What was gathered goes to its piece; a failure is a->end. */
+void hold_attempt_flush(struct hold_attempt *a);
+/* Folds a failed try and waits as policy says, or turns v into the end of the file and returns -1. */
+HOLD_MUST int hold_attempt_wait(struct hold_attempt *a, struct hold_tries *tries, uint64_t reached, struct hold_try_next *ret_next);
+struct hold_tries hold_attempt_tries(const struct hold_fetcher *fetcher);
+struct hold_fetch_shared *hold_fetcher_shared(struct hold_fetcher *fetcher);
+
+/* split.c: the file of a partial that was opened in pieces. 0 with the digest, 1 when the origin knows no ranges, -1. */
+HOLD_MUST int hold_split_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_partial *partial,
+                             struct hold_fetch_result *result, struct hold_digest_value *ret_value, struct hold_verdict *v);
+
+#endif
