@@ -534,6 +534,18 @@ int hold_start_member(struct hold_core *core, struct hold_member *m, uint64_t no
     return watch(core, &m->child, m->control_fd, m->index, err);
 }
 
+/* Where it is fetched to and not there yet: what does not exist cannot be granted, and the child may not be able to make it. */
+static int make_model_folder(const struct hold_config *c, struct hold_err *err) {
+    uint32_t uid = 0, gid = 0;
+    if (!*c->model_source || !*c->model_dir || access(c->model_dir, F_OK) == 0)
+        return 0;
+    if (hold_mkdirs(c->model_dir, 0755, err) < 0 || read_user(c->run_as, &uid, &gid, err) < 0)
+        return -1;
+    if (uid != 0 && chown(c->model_dir, uid, gid) < 0)
+        return hold_fail(err, HOLD_E_IO, errno, "give '%s' to user %u", c->model_dir, uid);
+    return 0;
+}
+
 int hold_start_job(struct hold_core *core, enum hold_job_kind kind, uint64_t now_ms, int *ret_status, struct hold_err *err) {
     static const enum hold_profile profiles[] = { HOLD_PROFILE_JOB_PREFLIGHT, HOLD_PROFILE_JOB_FETCH, HOLD_PROFILE_JOB_VERIFY };
     struct hold_job *job = &core->job;
@@ -542,7 +554,7 @@ int hold_start_job(struct hold_core *core, enum hold_job_kind kind, uint64_t now
     *ret_status = HOLD_EXIT_INTERNAL;
     begin();
     job_words(core, kind);
-    if (kind == HOLD_JOB_FETCH && hold_mkdirs(core->config->model_dir, 0755, err) < 0) { /* what is not there cannot be granted */
+    if (make_model_folder(core->config, err) < 0 && kind == HOLD_JOB_FETCH) { /* preflight says it better, with its cure */
         *ret_status = HOLD_EXIT_FETCH_WRITE;
         return hold_wrap(err, "make the model's folder");
     }
@@ -554,6 +566,8 @@ int hold_start_job(struct hold_core *core, enum hold_job_kind kind, uint64_t now
         return -1;
     }
     pass_env(core, job->plan);
+    if (*core->config->run_as)
+        drop_env("HOLDFAST_STATE_DIR"); /* as --state-dir above: not the job's folder */
     put_env("HOLDFAST_CONTROL_FD=3");
     if (kind == HOLD_JOB_FETCH && *core->config->hf_token)
         put_env(text_of("HF_TOKEN=%s", core->config->hf_token));
