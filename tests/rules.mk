@@ -86,7 +86,7 @@ bench: all test-programs ## paired measurements with the peers a user would pick
 
 # arm64: what needs no library of that architecture: base, policy and kernels with their tests (a main of our own, no cmocka).
 ARM64_OBJ  := $(BASE_OBJ) $(POLICY_OBJ) $(KERNELS_OBJ) $(call objects,runtime/plan) $(call objects,runtime/model) \
-              $(BUILD)/runtime/engine/load.o $(BUILD)/runtime/engine/fit.o $(CJSON_OBJ)
+              $(BUILD)/runtime/engine/load.o $(BUILD)/runtime/engine/fit.o $(BUILD)/runtime/engine/slots.o $(CJSON_OBJ)
 ARM64_TEST := $(patsubst %.c,$(BUILD)/tests/arm64/%,$(notdir $(wildcard tests/unit/test_base.c tests/unit/test_json.c tests/unit/test_forward.c tests/kernels/test_cpu.c)))
 $(BUILD)/libhold-arm64.a: $(ARM64_OBJ)
 	$(call say,AR,$@)rm -f $@; $(AR) rcs $@ $^
