@@ -7,6 +7,7 @@
 #include "supervisor/host/config.h"
 #include "supervisor/host/core.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,6 +70,14 @@ int hold_supervise_run(int argc, char **argv, const struct hold_inherited *inher
     return supervise(HOLD_MODE_RUN, argc, argv, inherited);
 }
 
+/* A closed 0, 1 or 2 would be the number of the next thing that is opened: log lines would go into a socket. For a server that we
+ * start it stays closed. */
+static void fill_standard(bool supervises) {
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR | (supervises ? O_CLOEXEC : 0)) < 0)
+            (void) open("/", O_PATH | O_CLOEXEC);
+}
+
 int main(int argc, char **argv) {
     static struct hold_inherited inherited;
     const sigset_t blocked = all_but_faults();
@@ -78,6 +87,7 @@ int main(int argc, char **argv) {
     sigaction(SIGCHLD, &plain, &inherited.chld);
     const struct hold_cmd *cmd = argc > 1 ? hold_cmd_find(argv[1]) : NULL;
     bool supervises = !cmd || cmd->run == hold_supervise_run;
+    fill_standard(supervises);
     if (supervises && getcwd(inherited.folder, sizeof(inherited.folder)) == NULL)
         inherited.folder[0] = '\0';
     if (cmd)

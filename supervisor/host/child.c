@@ -17,7 +17,6 @@
 #define HOLD_CHILD_ENV_MAX 4096
 #define STATUS_NOT_FOUND 127
 #define STATUS_NOT_EXECUTABLE 126
-#define FIRST_FREE_FD 96 /* where descriptors wait while the low ones are laid out: above everything that is handed over */
 
 struct hold_child hold_child_none(void) {
     return (struct hold_child) { .pidfd = -1, .exec_fd = -1 };
@@ -67,6 +66,12 @@ int hold_child_find(const char *argv0, const char *path, const char *folder, cha
     return hold_fail(err, missing ? HOLD_E_MISSING : HOLD_E_DENIED, why, "execute '%s'", argv0);
 }
 
+/* Where descriptors wait while the low ones are laid out: above everything that is handed over, and no higher, since RLIMIT_NOFILE
+ * may be 16. */
+static int first_free_fd(const struct hold_child_request *r) {
+    return 3 + (int) r->n_listen + (r->control_fd >= 0);
+}
+
 /* ---- after fork: async-signal-safe only ---- */
 
 static void say_and_die(int report_fd, struct hold_child_fail fail) {
@@ -85,10 +90,10 @@ static int lay_out(const struct hold_child_request *r, int report_fd) {
     if (r->control_fd >= 0)
         high[n++] = r->control_fd;
     for (size_t i = 0; i < n; i++)
-        if ((high[i] = fcntl(high[i], F_DUPFD_CLOEXEC, FIRST_FREE_FD)) < 0)
+        if ((high[i] = fcntl(high[i], F_DUPFD_CLOEXEC, first_free_fd(r))) < 0)
             return -1;
     for (int i = 0; i < 3; i++)
-        if (low[i] >= 0 && (low[i] = fcntl(low[i], F_DUPFD_CLOEXEC, FIRST_FREE_FD)) < 0)
+        if (low[i] >= 0 && (low[i] = fcntl(low[i], F_DUPFD_CLOEXEC, first_free_fd(r))) < 0)
             return -1;
     for (int i = 0; i < 3; i++)
         if (low[i] >= 0 && dup2(low[i], i) < 0)
@@ -192,7 +197,7 @@ int hold_child_spawn(const struct hold_child_request *r, struct hold_child *ret_
     hold_autofd read_end = ends[0];
     hold_autofd write_end = ends[1];
     /* Above the handed-over descriptors, so that laying those out cannot overwrite it. */
-    int moved = fcntl(write_end, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
+    int moved = fcntl(write_end, F_DUPFD_CLOEXEC, first_free_fd(r));
     if (moved < 0)
         return hold_fail(err, HOLD_E_IO, errno, "move the exec pipe");
     close(write_end);

@@ -231,6 +231,10 @@ static bool check_layers(const char *name, struct hold_sandbox_plan *plan, pid_t
     return false;
 }
 
+const char *hold_core_program(const struct hold_member *m) {
+    return !m ? "holdfast-job" : m->config->n_command ? m->config->command[0] : m->config->name;
+}
+
 static void on_exec(struct hold_core *core, unsigned index) {
     struct hold_member *m = index < core->n_members ? &core->members[index] : NULL;
     struct hold_child *child = m ? &m->child : &core->job.child;
@@ -241,7 +245,7 @@ static void on_exec(struct hold_core *core, unsigned index) {
     hold_loop_drop(&core->loop, fd); /* before it is closed: a child being started elsewhere may hold a copy */
     const char *name = m ? m->config->name : "holdfast-job";
     struct hold_sandbox_plan *plan = m ? m->plan : core->job.plan;
-    int result = hold_child_exec_result(child, name, plan, &status, &err);
+    int result = hold_child_exec_result(child, hold_core_program(m), plan, &status, &err);
     if (result > 0 && !check_layers(name, plan, child->pid, !m, &err)) {
         result = -1;
         status = HOLD_EXIT_SANDBOX;

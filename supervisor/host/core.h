@@ -181,6 +181,8 @@ HOLD_MUST int hold_core_init(struct hold_core *core, const struct hold_config *c
 /* Runs until EXITED; the exit code that the policy fixed. */
 int hold_core_run(struct hold_core *core);
 void hold_core_release(struct hold_core *core);
+/* What was to be executed, for a message: the command's first word, or the name of our own program. NULL: a job. */
+const char *hold_core_program(const struct hold_member *m);
 
 /* A picture of this moment; allocates nothing. */
 void hold_core_view(const struct hold_core *core, uint64_t now_ms, struct hold_view *ret_view);

@@ -142,7 +142,7 @@ void hold_died_member(struct hold_core *core, struct hold_member *m, int wait_st
     if (core->has_output)
         hold_output_on_ready(&core->output);
     hold_hear_control(core, m->index, now_ms);
-    read_exec_result(core, &m->child, m->config->name, m->plan, &m->exec_status, m->exec_text);
+    read_exec_result(core, &m->child, hold_core_program(m), m->plan, &m->exec_status, m->exec_text);
     forget(core, &m->child, &m->control_fd);
     hold_probing_end(core, m);
     if (core->on_terminal)
@@ -181,7 +181,7 @@ void hold_died_job(struct hold_core *core, int wait_status, uint64_t now_ms) {
     const struct hold_config *c = core->config;
     struct hold_job *job = &core->job;
     hold_hear_control(core, HOLD_CORE_JOB, now_ms);
-    read_exec_result(core, &job->child, "holdfast-job", job->plan, &job->exec_status, job->exec_text);
+    read_exec_result(core, &job->child, hold_core_program(NULL), job->plan, &job->exec_status, job->exec_text);
     forget(core, &job->child, &job->control_fd);
     core->tree.owners[HOLD_CORE_JOB] = (struct hold_tree_owner) { 0 };
 

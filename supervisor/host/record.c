@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -33,13 +34,15 @@ static uint64_t sum_of(const struct hold_record_life *life) {
 }
 
 int hold_record_open(struct hold_record *r, const char *folder, struct hold_err *err) {
-    *r = (struct hold_record) { 0 };
+    *r = (struct hold_record) { .lock_fd = -1 };
     if (hold_mkdirs(folder, 0755, err) < 0)
         return hold_wrap(err, "state folder '%s'", folder);
     hold_autofd dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     hold_autofd fd = dir < 0 ? -1 : openat(dir, "record", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return hold_fail(err, HOLD_E_IO, errno, "open '%s/record'", folder);
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        return hold_fail(err, HOLD_E_BUSY, 0, "state folder '%s' belongs to a running holdfast; use another --state-dir", folder);
     struct stat st;
     if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
         return hold_fail(err, HOLD_E_IO, errno, "'%s/record' is not a regular file", folder);
@@ -51,6 +54,7 @@ int hold_record_open(struct hold_record *r, const char *folder, struct hold_err 
     if (p == MAP_FAILED)
         return hold_fail(err, HOLD_E_IO, errno, "map '%s/record'", folder);
     r->page = p;
+    r->lock_fd = hold_take_fd(&fd);
     for (size_t i = 0; i < HOLD_RECORD_MEMBERS && fits && r->page->magic == HOLD_RECORD_MAGIC; i++) {
         struct hold_record_slot slot = r->page->slots[i];
         slot.life.name[sizeof(slot.life.name) - 1] = '\0';
@@ -80,7 +84,9 @@ void hold_record_put(struct hold_record *r, unsigned slot, const struct hold_rec
 }
 
 void hold_record_release(struct hold_record *r) {
-    if (r->page)
-        (void) munmap(r->page, sizeof(*r->page));
+    if (!r->page)
+        return;
+    (void) munmap(r->page, sizeof(*r->page));
     r->page = NULL;
+    hold_close_fd(&r->lock_fd);
 }

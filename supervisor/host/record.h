@@ -26,11 +26,12 @@ struct hold_record_life {
 
 struct hold_record {
     struct hold_record_page *page; /* mapped, or NULL: no state folder, everything is a no-op */
+    int lock_fd; /* the file, locked while this process 1 lives; -1 with no page */
     struct hold_record_life last[HOLD_RECORD_MEMBERS]; /* what the previous process 1 left */
 };
 
 /* Maps (or makes) folder/record. What stood there is copied to r->last; a file of another version or size, or damaged, counts
- * as none. Fails with IO when the folder cannot be used: the caller warns and goes on without. */
+ * as none. Fails with IO when the folder cannot be used, with BUSY when a running holdfast has it: the caller warns and goes on without. */
 HOLD_MUST int hold_record_open(struct hold_record *r, const char *folder, struct hold_err *err);
 /* The life that the previous process 1 left for this member, or NULL. */
 const struct hold_record_life *hold_record_last(const struct hold_record *r, const char *name);

@@ -51,6 +51,7 @@ finish_one() {
     printf '#!/no/such/interpreter\n' > script
     chmod +x script
     run -127 "$HOLD" -- ./script
+    [[ "$output" == *"'./script'"* ]]
     printf 'exit 21\n' > bare
     chmod +x bare
     run -21 "$HOLD" -- ./bare
@@ -170,4 +171,36 @@ os.execv(os.environ["HOLD"], ["holdfast", "--", "grep", "-E", "Sig(Blk|Ign)", "/
     run -0 script -qec "$HOLD -- sh -c 'test -t 0 && test -t 1 && ps -o stat= -p \$\$ | grep -q + && echo mine'" /dev/null
     echo "$output"
     [[ "$output" == *mine* ]]
+}
+
+@test "closed standard descriptors stay closed for the child, and nothing of ours takes their numbers" {
+    local began=$SECONDS
+    status=0; "$HOLD" --state-dir "$D" -- sh -c 'exit 3' <&- >&- 2>&- || status=$?
+    [ "$status" -eq 3 ]
+    status=0; "$HOLD" --state-dir "$D" -- sh -c 'echo lost; exit 4' >&- || status=$?
+    [ "$status" -eq 4 ]
+    "$HOLD" --state-dir "$D" -- sh -c 'test ! -e /proc/$$/fd/0' <&-
+    "$HOLD" --state-dir "$D" --log-level info -- sleep 0.3 2>&- >&- &
+    local pid=$!
+    sleep 0.1
+    [ "$(readlink "/proc/$pid/fd/2")" = /dev/null ]
+    wait "$pid"
+    [ $((SECONDS - began)) -lt 3 ]
+}
+
+@test "a low limit of open files is enough, restarts included" {
+    run bash -c "ulimit -n 40; exec '$HOLD' --state-dir '$D' --restart on-failure --restart-delay 1ms --restart-budget 3 -- sh -c 'exit 5'"
+    [ "$status" -eq 5 ]
+}
+
+@test "a second holdfast in the same state folder leaves the first one's record alone, and says so" {
+    "$HOLD" --state-dir "$D" -- sleep 0.6 3>&- &
+    local pid=$!
+    until "$HOLD" probe live --state-dir "$D" > /dev/null 2>&1; do sleep 0.02; done
+    run --separate-stderr "$HOLD" --state-dir "$D" -- true
+    [ "$status" -eq 0 ]
+    [[ $stderr == *"belongs to a running holdfast"* ]]
+    [[ $stderr != *"was killed while this ran"* ]]
+    "$HOLD" probe live --state-dir "$D"
+    wait "$pid"
 }
