@@ -50,7 +50,7 @@ struct life {
     struct hold_engine *engine;
     uint64_t early_generation; /* a pairing that came before the model was there; 0: none */
     int early_fds[2];
-    bool is_stopping;
+    bool is_stopping, has_owned_up;
     uint64_t n_stops, began_ms, told_ms, watchdog_ms;
     const char *cause; /* what to tell process 1 when this life fails; set before each step */
     int status;        /* the exit status that goes with it */
@@ -306,6 +306,14 @@ static void see_signals(struct life *life) {
         stop(life, n);
 }
 
+/* Process 1 must not call ready what answers nobody. */
+static void own_up(struct life *life) {
+    if (life->has_owned_up || hold_engine_is_healthy(life->engine))
+        return;
+    life->has_owned_up = true;
+    hold_control_say(life->control_fd, "READY=0\nX_HOLDFAST_CAUSE=unhealthy the logits are not numbers: weights, memory or device are damaged");
+}
+
 static void bark(struct life *life) {
     uint64_t now = now_ms();
     if (life->watchdog_ms && now - life->told_ms >= life->watchdog_ms / 2) {
@@ -332,6 +340,7 @@ static int serve(struct life *life) {
         hold_engine_talk(life->engine); /* a cancel is seen here, before the next step */
         if (hold_engine_has_work(life->engine) && hold_engine_step(life->engine, life->err) < 0)
             return -1;
+        own_up(life);
         bark(life);
         if (life->is_stopping && (hold_engine_sessions(life->engine) == 0 || life->n_stops > 1))
             return 0;

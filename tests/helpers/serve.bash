@@ -33,7 +33,7 @@ serve_wait_ready() { # within 20 s
 serve_stop() { # TERM, the exit status in CODE; fails when something of it is left running
     [ -n "${PID:-}" ] || return 0
     kill -TERM "$PID" 2> /dev/null || :
-    CODE=0
+    export CODE=0
     wait "$PID" || CODE=$?
     PID=
     ! pgrep -f "$D/state" > "$D/left"

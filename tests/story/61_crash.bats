@@ -115,4 +115,6 @@ stream_ended_by_the_restart() {
     [ "$(curl -s -o /dev/null -w '%{http_code}' "$API/health")" = 503 ]
     run $ASK "$API" post /v1/chat/completions '{"model":"autoglm-phone-9b","messages":[{"role":"user","content":"Hi"}]}'
     [[ $output == '503 '*unhealthy* ]]
+    [ "$(curl -s -o /dev/null -w '%{http_code}' "$STATUS/readyz")" = 503 ]
+    [ "$(curl -s -o /dev/null -w '%{http_code}' "$STATUS/livez")" = 200 ]
 }
