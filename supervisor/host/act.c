@@ -74,8 +74,13 @@ uint32_t hold_act_random(struct hold_core *core) {
 
 /* Reading a memory controller can take milliseconds, so it is never done between a start and its exec. */
 void hold_act_read_memory(struct hold_core *core) {
-    if (!core->cgroup_is_known)
+    if (!core->cgroup_is_known) {
+        struct hold_err err = { 0 };
         hold_cgroup_find("", &core->cgroup);
+        core->memory_fd = hold_cgroup_watch(&core->cgroup);
+        if (core->memory_fd >= 0 && hold_loop_add(&core->loop, core->memory_fd, HOLD_ON_MEMORY, 0, EPOLLPRI | EPOLLET, &err) < 0)
+            hold_close_fd(&core->memory_fd);
+    }
     core->cgroup_is_known = true;
     hold_cgroup_memory(&core->cgroup, &core->memory);
 }

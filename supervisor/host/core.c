@@ -265,6 +265,18 @@ static void on_exec(struct hold_core *core, unsigned index) {
         hold_core_post_member(core, m->index, HOLD_MEMBER_EV_PROBE_READY);
 }
 
+/* The cgroup runs against its limit. With memory.oom.group the next thing may be our own death, so the reading that tells
+ * the next process 1 why is written now; at most ten times a second, since reclaim of page cache speaks up as well. */
+static void on_memory(struct hold_core *core, uint64_t now_ms) {
+    if (now_ms - core->pressed_ms < 100)
+        return;
+    core->pressed_ms = now_ms;
+    hold_act_read_memory(core);
+    for (size_t i = 0; i < core->n_members; i++)
+        if (hold_member_has_tree(core->members[i].state))
+            hold_act_record(core, &core->members[i], true);
+}
+
 static void dispatch(struct hold_core *core, const struct hold_ready *r, uint64_t now_ms) {
     pid_t sender;
     switch ((enum hold_loop_kind) r->kind) {
@@ -295,6 +307,9 @@ static void dispatch(struct hold_core *core, const struct hold_ready *r, uint64_
         hold_status_on_ready(&core->status, &view, now_ms);
         return;
     }
+    case HOLD_ON_MEMORY:
+        on_memory(core, now_ms);
+        return;
     case HOLD_ON_COUNT:
         return;
     }
@@ -526,7 +541,7 @@ int hold_core_init(struct hold_core *core, const struct hold_config *config, con
     core->config = config;
     core->inherited = inherited;
     core->environment = environment;
-    core->listen_fd = core->notify_fd = core->above_fd = core->job.control_fd = -1;
+    core->listen_fd = core->notify_fd = core->above_fd = core->memory_fd = core->job.control_fd = -1;
     core->loop = (struct hold_loop) { .epoll_fd = -1, .signal_fd = -1 };
     core->job.child = hold_child_none();
     core->job.deadline_ms = HOLD_NEVER;
@@ -632,6 +647,7 @@ void hold_core_release(struct hold_core *core) {
     hold_close_fd(&core->listen_fd);
     hold_close_fd(&core->notify_fd);
     hold_close_fd(&core->above_fd);
+    hold_close_fd(&core->memory_fd);
     if (core->notify_path[0])
         (void) unlink(core->notify_path);
     hold_loop_release(&core->loop);

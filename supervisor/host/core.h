@@ -128,6 +128,8 @@ struct hold_core {
     struct hold_sandbox_facts facts;
     struct hold_cgroup cgroup;
     bool cgroup_is_known;
+    int memory_fd;          /* memory.events, or -1 */
+    uint64_t pressed_ms;    /* when it last spoke */
     struct hold_memory memory; /* the last reading */
     char prefix[4096], loader[4096]; /* loader "": programs are started directly */
 

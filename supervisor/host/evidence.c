@@ -155,6 +155,14 @@ void hold_cgroup_memory(const struct hold_cgroup *c, struct hold_memory *ret) {
     ret->swap_current = field(text, "total_swap");
 }
 
+int hold_cgroup_watch(const struct hold_cgroup *c) {
+    char path[sizeof c->folder + 16];
+    if (c->version != 2)
+        return -1;
+    snprintf(path, sizeof path, "%s/memory.events", c->folder);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 /* ---- processes ---- */
 
 /* The fields behind the name of /proc/PID/stat, which may hold anything but ends with the last ')'. */

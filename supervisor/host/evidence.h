@@ -31,6 +31,9 @@ struct hold_cgroup {
 };
 void hold_cgroup_find(const char *root, struct hold_cgroup *ret);
 void hold_cgroup_memory(const struct hold_cgroup *c, struct hold_memory *ret);
+/* A descriptor that epoll wakes (EPOLLPRI, edge) when the group runs against its limit, before the kernel kills: cgroup v2's
+ * memory.events. -1 where there is none; the caller closes it. Costs nothing while nothing happens. */
+int hold_cgroup_watch(const struct hold_cgroup *c);
 
 /* One process, summed over nothing: 0 where it could not be read. */
 struct hold_proc {

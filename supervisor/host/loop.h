@@ -26,6 +26,7 @@ enum hold_loop_kind {
     HOLD_ON_OUTPUT,  /* the output hub's own epoll descriptor */
     HOLD_ON_PROBE,   /* a probe's socket; index: which probe */
     HOLD_ON_STATUS,  /* the status server's own epoll descriptor */
+    HOLD_ON_MEMORY,  /* memory.events of our cgroup */
     HOLD_ON_COUNT
 };
 
