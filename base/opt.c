@@ -224,14 +224,21 @@ static int find_key(const struct hold_opt_set *set, const char *path, bool *ret_
     return -1;
 }
 
-static void unknown_key(struct loading *l, const char *path) {
-    static char keys[128][NAME_BYTES + 8];
-    const char *names[128];
-    size_t n = HOLD_MIN(l->set->n_rows, HOLD_COUNT_OF(names));
-    for (size_t i = 0; i < n; i++) {
-        hold_opt_key_path(&l->set->rows[i], keys[i], NAME_BYTES);
-        names[i] = keys[i];
+/* Near are keys, the objects around them, and the keys that others read. */
+static void unknown_key(struct loading *l, const char *path, const char *const *known) {
+    static char keys[256][NAME_BYTES + 8];
+    const char *names[256];
+    size_t n = 0;
+    for (size_t i = 0; i < l->set->n_rows && n + 2 < HOLD_COUNT_OF(names); i++) {
+        hold_opt_key_path(&l->set->rows[i], keys[n], NAME_BYTES);
+        names[n] = keys[n];
+        n++;
+        snprintf(keys[n], sizeof keys[n], "%.*s", (int) strcspn(keys[n - 1], "."), keys[n - 1]);
+        names[n] = keys[n];
+        n++;
     }
+    for (size_t i = 0; known && known[i] && n < HOLD_COUNT_OF(names); i++)
+        names[n++] = known[i];
     const char *near = hold_nearest(path, names, n);
     if (near)
         mistake(l, "config: %s: unknown key; did you mean '%s'?", path, near);
@@ -258,8 +265,10 @@ static void load_object(struct loading *l, const struct cJSON *object, const cha
             set_json(l, (size_t) index, v, where);
         else if (is_prefix && hold_json_type_of(v) == HOLD_JSON_OBJECT)
             load_object(l, v, path, known);
+        else if (is_prefix && !is_known)
+            mistake(l, "%s: an object is wanted", where);
         else if (!is_known)
-            unknown_key(l, path);
+            unknown_key(l, path, known);
     }
 }
 

@@ -205,6 +205,8 @@ static int read_file(const char *given, struct hold_config_store *store, struct 
     if (hold_json_parse(text.data ? text.data : "", text.n, what, (struct hold_json_limits) { .max_bytes = HOLD_CONFIG_FILE_BYTES }, &store->root,
                         err) < 0)
         return -1;
+    if (hold_json_type_of(store->root) != HOLD_JSON_OBJECT)
+        return hold_fail(err, HOLD_E_CONFIG, 0, "%s: an object {...} is wanted", what);
     store->file = strdup(path);
     return 0;
 }

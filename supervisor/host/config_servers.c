@@ -144,6 +144,10 @@ static struct hold_server_config *find(struct hold_config *c, const char *name) 
 void hold_config_servers(struct hold_config *c, const struct cJSON *root, int n_command, char *const *command, struct hold_buf *mistakes) {
     const struct cJSON *servers = hold_json_get(root, "servers");
     c->n_servers = 0;
+    if (servers && hold_json_type_of(servers) != HOLD_JSON_OBJECT) {
+        hold_buf_adds(mistakes, "config: servers: an object is wanted\n");
+        return;
+    }
     if (c->mode == HOLD_MODE_EXEC) {
         struct hold_server_config *s = add(c, "server");
         if (n_command <= 0) {

@@ -204,3 +204,15 @@ os.execv(os.environ["HOLD"], ["holdfast", "--", "grep", "-E", "Sig(Blk|Ign)", "/
     "$HOLD" probe live --state-dir "$D"
     wait "$pid"
 }
+
+@test "a configuration file of the wrong shape is refused, never skipped, and a near name is told" {
+    local wrong
+    for wrong in null '[]' 5 '{"restart":[]}' '{"model":"x"}' '{"servers":[]}' '{"servers":null}'; do
+        printf '%s' "$wrong" > c.json
+        run -65 "$HOLD" config --config "$D/c.json" --model /m
+        [[ "$output" == *"an object"*"is wanted"* ]]
+    done
+    echo '{"restat":{}}' > c.json
+    run -65 "$HOLD" config --config "$D/c.json" --model /m
+    [[ "$output" == *"did you mean 'restart'"* ]]
+}
