@@ -306,8 +306,10 @@ static bool is_all_here(const struct hold_bring *bring, int folder_fd, int state
     hold_autofd source_fd = openat(state_fd, "source", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (manifest_fd < 0 || source_fd < 0 || hold_read_all(source_fd, &source, "source", &err) < 0 || hold_read_all(manifest_fd, &text, "manifest", &err) < 0)
         return false;
-    size_t n = strlen(bring->wants.source);
-    if (source.n != n || memcmp(source.data, bring->wants.source, n) != 0 || hold_manifest_parse(text.data ? text.data : "", text.n, arena, ret_manifest, &err) < 0)
+    bool is_ours = false;
+    for (size_t i = 0; i < bring->sources.n; i++)
+        is_ours |= source.n == strlen(bring->sources.at[i]) && memcmp(source.data, bring->sources.at[i], source.n) == 0;
+    if (!is_ours || hold_manifest_parse(text.data ? text.data : "", text.n, arena, ret_manifest, &err) < 0)
         return false;
     struct hold_verdict v;
     if (check_pin(bring, ret_manifest, &v) < 0)
@@ -350,19 +352,12 @@ static int bring_listed(struct crew *crew, struct hold_arena *arena, struct hold
     return write_records(bring, manifest, crew->folder_fd, crew->state_fd, v);
 }
 
-int hold_bring_run(const struct hold_bring *bring, struct hold_fetch_shared *shared, struct hold_verdict *v) {
+/* One source, from its list to the last file. */
+static int bring_from(const struct hold_bring *bring, int folder_fd, int state_fd, struct hold_fetch_shared *shared, struct hold_verdict *v) {
     uint64_t begun = hold_job_now_ms();
-    hold_autofd folder = -1, state = -1;
     hold_autoarena arena = hold_arena_with_max(ARENA_MAX);
     struct hold_source source = { 0 };
-    struct hold_manifest here = { 0 };
-    struct crew crew = { .bring = bring, .source = &source, .shared = shared };
-    if (open_out(bring->out, NULL, &folder, &state, v) < 0)
-        return -1;
-    if (is_all_here(bring, folder, state, &arena, &here))
-        return log_done(&here, &crew, begun, v);
-    crew.folder_fd = folder;
-    crew.state_fd = state;
+    struct crew crew = { .bring = bring, .source = &source, .shared = shared, .folder_fd = folder_fd, .state_fd = state_fd };
     struct hold_fetcher *fetcher = hold_fetcher_new(shared);
     if (!fetcher)
         return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, 0, "libcurl cannot be set up");
@@ -371,6 +366,39 @@ int hold_bring_run(const struct hold_bring *bring, struct hold_fetch_shared *sha
     if (rc < 0 || bring_listed(&crew, &arena, v) < 0)
         return -1;
     return log_done(&source.manifest, &crew, begun, v);
+}
+
+/* What another source may cure: not the disk, the time, the configuration or ourselves. */
+static bool may_go_on(int status) {
+    return (status >= HOLD_EXIT_FETCH && status <= HOLD_EXIT_VERIFY_DIGEST && status != HOLD_EXIT_FETCH_SPACE && status != HOLD_EXIT_FETCH_WRITE &&
+            status != HOLD_EXIT_FETCH_DEADLINE) || status == HOLD_EXIT_MANIFEST;
+}
+
+int hold_bring_run(const struct hold_bring *bring, struct hold_fetch_shared *shared, struct hold_verdict *v) {
+    uint64_t begun = hold_job_now_ms();
+    hold_autofd folder = -1, state = -1;
+    hold_autoarena arena = hold_arena_with_max(ARENA_MAX);
+    struct hold_manifest here = { 0 };
+    struct crew idle = { .bring = bring };
+    if (open_out(bring->out, NULL, &folder, &state, v) < 0)
+        return -1;
+    if (is_all_here(bring, folder, state, &arena, &here))
+        return log_done(&here, &idle, begun, v);
+    for (size_t i = 0;; i++) {
+        struct hold_bring now = *bring;
+        now.wants.source = bring->sources.at[i];
+        if (bring_from(&now, folder, state, shared, v) == 0)
+            return 0;
+        if (i + 1 == bring->sources.n || !may_go_on(v->status))
+            return -1;
+        char shown[300];
+        const struct hold_exit_row *row = hold_exit_find(v->status);
+        hold_url_shown(bring->sources.at[i + 1], shown, sizeof shown);
+        hold_log(HOLD_LV_WARN, HOLD_EV_FETCH_RETRY, HOLD_LS("why", row ? row->name : "fetch"), HOLD_LS("text", v->err.text), HOLD_LS("next_source", shown));
+        atomic_store(&shared->stop, false);
+        atomic_store(&shared->done_bytes, 0);
+        *v = (struct hold_verdict) { 0 };
+    }
 }
 
 /* ---- one file by address ---- */

@@ -6,7 +6,8 @@
 #include "supervisor/job/source.h"
 
 struct hold_bring {
-    struct hold_source_wants wants;
+    struct hold_source_wants wants; /* its source is not looked at */
+    struct hold_strs sources;   /* in the order in which they are asked, at least one; the next one when one cannot deliver */
     const char *out;            /* the model folder; made when absent */
     const char *digest;         /* the identity that the model must have, 64 hexadecimal digits; NULL or "": none */
     bool deep;                  /* believe no marker */
@@ -18,7 +19,10 @@ struct hold_bring {
 };
 
 /* Brings every file of the source that is not proven yet; writes holdfast.manifest.json and markers. Without a network
- * when the same source was brought before and every file still has its marker. Blocks. */
+ * when one of the sources was brought before and every file still has its marker. What one source brought of a file whose
+ * digest is known is continued from the next. With several, a model is only mixed of them when --digest or a manifest pins
+ * it or their files are equal, since each file is proven against the list of the source in hand. Fails with the verdict of
+ * the last one. Blocks. */
 HOLD_MUST int hold_bring_run(const struct hold_bring *bring, struct hold_fetch_shared *shared, struct hold_verdict *v);
 
 /* One file by its address, without a manifest. */

@@ -121,8 +121,9 @@ static void end_by_http(struct hold_attempt *a, long status) {
     curl_easy_getinfo(a->fetcher->curl, CURLINFO_EFFECTIVE_URL, &effective);
     hold_url_shown(effective ? effective : "", shown, sizeof shown);
     /* The hub says in a header which of its many 401 and 403 this is. */
-    const char *why = header_of(a->fetcher->curl, "X-Error-Message");
-    hold_attempt_ends(a, hold_try_of_http(status, was_redirected(a)), "HTTP %ld from %.200s%s%.80s", status, shown, *why ? ": " : "", why);
+    const char *why = header_of(a->fetcher->curl, "X-Error-Message"), *code = header_of(a->fetcher->curl, "X-Error-Code");
+    bool is_absent = strcmp(code, "RepoNotFound") == 0 || strcmp(code, "RevisionNotFound") == 0 || strcmp(code, "EntryNotFound") == 0;
+    hold_attempt_ends(a, is_absent ? HOLD_TRY_MISSING : hold_try_of_http(status, was_redirected(a)), "HTTP %ld from %.200s%s%.80s", status, shown, *why ? ": " : "", why);
 }
 
 static void strong_etag(const struct hold_attempt *a, char out[HOLD_VALIDATOR_BYTES]) {

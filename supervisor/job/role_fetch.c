@@ -59,7 +59,7 @@ static int check_usage(const struct fetch_config *c, const struct hold_strs *wor
     if (!c->out || !*c->out)
         return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--out is missing");
     bool has_url = c->url && *c->url;
-    if (has_url == (words->n == 1))
+    if (has_url == (words->n > 0))
         return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, has_url ? "either SOURCE or --url, not both" : "a SOURCE or --url is missing");
     if (!has_url && ((c->sha256 && *c->sha256) || c->size || (c->state && *c->state)))
         return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--sha256, --size and --state belong to --url");
@@ -67,8 +67,9 @@ static int check_usage(const struct fetch_config *c, const struct hold_strs *wor
         return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--manifest and --digest belong to a SOURCE");
     if (has_url && strncmp(c->url, "http://", 7) != 0 && strncmp(c->url, "https://", 8) != 0 && strncmp(c->url, "file:///", 8) != 0)
         return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--url '%.60s': http://, https:// or file:/// is wanted", c->url);
-    if (strlen(has_url ? c->url : words->at[0]) >= HOLD_URL_BYTES)
-        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "the source's address is longer than %d bytes", HOLD_URL_BYTES - 1);
+    for (size_t i = 0; i < (has_url ? 1 : words->n); i++)
+        if (strlen(has_url ? c->url : words->at[i]) >= HOLD_URL_BYTES)
+            return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "the source's address is longer than %d bytes", HOLD_URL_BYTES - 1);
     return 0;
 }
 
@@ -110,7 +111,7 @@ static int run(const struct fetch_config *c, const struct hold_strs *words, int 
                                                        .size = c->size ? c->size : UINT64_MAX, .reserve_bytes = c->reserve_bytes, .deep = c->deep, .connections = c->connections,
                                                        .control_fd = control_fd }, &shared, v);
     } else {
-        rc = hold_bring_run(&(struct hold_bring) { .wants = { .source = words->at[0], .manifest_file = c->manifest, .hub_endpoint = endpoint, .hub_token = token },
+        rc = hold_bring_run(&(struct hold_bring) { .sources = *words, .wants = { .manifest_file = c->manifest, .hub_endpoint = endpoint, .hub_token = token },
                                                    .out = c->out, .digest = c->digest, .deep = c->deep, .refresh = c->refresh, .again = c->again,
                                                    .connections = c->connections, .reserve_bytes = c->reserve_bytes, .control_fd = control_fd }, &shared, v);
     }
@@ -126,10 +127,10 @@ int hold_role_fetch(int argc, char **argv) {
     int control_fd = -1;
     const struct hold_role_begin begin = {
         .log_name = "job:fetch",
-        .synopsis = "holdfast fetch SOURCE --out DIR [options]\n       holdfast fetch --url URL [--sha256 HEX] [--size BYTES] --out FILE [--state DIR] [options]",
+        .synopsis = "holdfast fetch SOURCE [SOURCE...] --out DIR [options]\n       holdfast fetch --url URL [--sha256 HEX] [--size BYTES] --out FILE [--state DIR] [options]",
         .set = { .rows = rows, .n_rows = HOLD_COUNT_OF(rows), .sources = sources, .store = &store },
         .config = &config,
-        .max_words = 1,
+        .max_words = 8,
     };
     int status = hold_role_begin(&begin, argc, argv, &words, &control_fd);
     if (status >= 0)

@@ -58,7 +58,11 @@ class Origin(http.server.BaseHTTPRequestHandler):
             self.send_header(k.replace('_', '-'), v)
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != 'HEAD':
+            self.wfile.write(body)
+
+    def do_HEAD(self):
+        self.do_GET()
 
     def do_GET(self):
         try:
@@ -75,6 +79,8 @@ class Origin(http.server.BaseHTTPRequestHandler):
                 faults = [f.split(':') for f in m.group(1).split('+')]
         if HUB and self.hub(path):
             return
+        if HUB and path.startswith('/api/models/'):
+            return self.plain(401, b'{"error": "Invalid username or password."}', X_Error_Code='RepoNotFound', X_Error_Message='Repository not found')
         if path.startswith('/cdn/'):
             path = path[4:]
             root = list(HUB.values())[0]
@@ -95,7 +101,8 @@ class Origin(http.server.BaseHTTPRequestHandler):
                 self.plain(401, b'', X_Error_Code='GatedRepo', X_Error_Message='Access to this model is restricted')
                 return True
             if '/revision/' in path:
-                self.plain(200, json.dumps({'id': repo, 'sha': COMMIT, 'siblings': []}).encode(), Content_Type='application/json')
+                self.plain(200, json.dumps({'id': repo, 'modelId': repo, 'sha': COMMIT, 'private': False, 'disabled': False, 'tags': [], 'downloads': 0, 'likes': 0,
+                                             'siblings': [{'rfilename': n} for n in sorted(os.listdir(root))]}).encode(), Content_Type='application/json')
             elif '/tree/' in path:
                 names = sorted(os.listdir(root))
                 page = 'page=2' in self.path
@@ -112,18 +119,24 @@ class Origin(http.server.BaseHTTPRequestHandler):
                     headers['Link'] = '<http://%s%s&page=2>; rel="next"' % (self.headers['Host'], self.path)
                 self.plain(200, json.dumps(rows).encode(), **headers)
             else:
-                name = path.split('/resolve/' + COMMIT + '/', 1)[1]
+                name = re.split('/resolve/[^/]+/', path, maxsplit=1)[1]
+                if not os.path.isfile(os.path.join(root, name)):
+                    self.plain(404, b'', X_Error_Code='EntryNotFound', X_Error_Message='Entry not found')
+                    return True
                 port = self.server.server_address[1]
+                data = open(os.path.join(root, name), 'rb').read()
                 if name.endswith('.safetensors'):  # large files live on another host
-                    self.plain(302, b'', Location='http://localhost:%d/cdn/%s' % (port, name), X_Repo_Commit=COMMIT)
+                    self.plain(302, b'', Location='http://localhost:%d/cdn/%s' % (port, name), X_Repo_Commit=COMMIT,
+                               X_Linked_Etag='"%s"' % hashlib.sha256(data).hexdigest(), X_Linked_Size=str(len(data)))
                 else:
-                    self.serve('/' + name, open(os.path.join(root, name), 'rb').read(), [])
+                    self.hub_etag = '"%s"' % hashlib.sha1(b'blob %d\0' % len(data) + data).hexdigest()
+                    self.serve('/' + name, data, [])
             return True
         return False
 
     def serve(self, path, data, faults):
         key, cut, reset, flip = self.path.split('?')[0], None, False, False
-        etag, wants_range, claim = '"%s"' % hashlib.sha1(data).hexdigest(), True, None
+        etag, wants_range = getattr(self, 'hub_etag', None) or '"%s"' % hashlib.sha1(data).hexdigest(), True
         ctype = 'application/octet-stream'
         stall = drip = None
         for name, *args in faults:
@@ -198,8 +211,13 @@ class Origin(http.server.BaseHTTPRequestHandler):
             self.send_header('ETag', etag)
         if status == 206:
             self.send_header('Content-Range', 'bytes %d-%d/%d' % (first, last, total))
+        if getattr(self, 'hub_etag', None):
+            self.send_header('X-Repo-Commit', COMMIT)
+            self.hub_etag = None
         self.send_header('Content-Length', str(len(body)))
         self.end_headers()
+        if self.command == 'HEAD':
+            return
         if stall is not None or drip is not None:
             self.wfile.write(body[:stall if stall is not None else drip])
             self.wfile.flush()

@@ -1,0 +1,94 @@
+#!/usr/bin/env bats
+# Several sources in a row, and the hub as its own client sees it. On the real binary; loopback only.
+
+load ../helpers/origin
+
+setup_file() { origin_setup; }
+teardown_file() { origin_stop; }
+setup() { fresh; }
+
+@test "the first source is down: the next one delivers, and the verdict of the first is told" {
+    run "$JOB" fetch http://127.0.0.1:1/m/ "$URL/nowhere/" "$URL/" --out "$OUT" "${quick[@]}"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    same_model "$OUT"
+    no_partials "$OUT"
+    [[ "$output" == *'"why":"fetch-net"'* ]]
+    [[ "$output" == *'"why":"fetch-missing"'* ]]
+    : > "$LOG"
+    run "$JOB" fetch http://127.0.0.1:1/m/ "$URL/" --out "$OUT" "${quick[@]}" # and the next start asks nobody
+    [ "$status" -eq 0 ]
+    [ "$(requests)" -eq 0 ]
+}
+
+@test "a source that breaks off half way: the next one continues at the byte" {
+    run "$JOB" fetch "$URL/~cutonce:5000000+status:500:9@model/" "$URL/" --manifest "$ROOT/holdfast.manifest.json" --out "$OUT" "${quick[@]}" --fetch-split 0
+    echo "$output"
+    [ "$status" -eq 0 ]
+    same_model "$OUT"
+    no_partials "$OUT"
+}
+
+@test "a source with wrong bytes is not believed, the next one is" {
+    run "$JOB" fetch "$URL/~flip:0/" "$URL/" --manifest "$ROOT/holdfast.manifest.json" --out "$OUT" "${quick[@]}"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    same_model "$OUT"
+}
+
+@test "no source delivers: the last one's verdict; a full disk asks no other source" {
+    run "$JOB" fetch http://127.0.0.1:1/m/ "$URL/nowhere/" --out "$OUT" "${quick[@]}"
+    [ "$status" -eq 84 ]
+    : > "$LOG"
+    run "$JOB" fetch "$URL/" "$ROOT" --out "$OUT" --fetch-backoff 20ms --fetch-reserve 900TB
+    [ "$status" -eq 88 ]
+    [ "$(requests)" -eq 1 ]
+}
+
+@test "a missing repository is not a gated one" {
+    old=$PID_OF_ORIGIN
+    origin_start --hub org/repo "$TOP/examples/little-model/checkpoint" --gated s3cret-token
+    run env HF_ENDPOINT="$URL" "$JOB" fetch hf://org/absent --out "$OUT/m" "${quick[@]}"
+    absent=$status said=$output
+    run env HF_ENDPOINT="$URL" "$JOB" fetch hf://org/repo --out "$OUT/m" "${quick[@]}"
+    gated=$status
+    echo s3cret-token > "$BATS_TEST_TMPDIR/token"
+    run env HF_ENDPOINT="$URL" HF_TOKEN_PATH="$BATS_TEST_TMPDIR/token" "$JOB" fetch hf://org/repo --out "$OUT/m" "${quick[@]}"
+    origin_stop
+    PID_OF_ORIGIN=$old
+    echo "$said" "$output"
+    [ "$absent" -eq 84 ]
+    [[ "$said" == *"Repository not found"* ]]
+    [ "$gated" -eq 83 ]
+    [ "$status" -eq 0 ]
+    ! grep '/cdn/' "$LOG" | grep -q s3cret || false # the large files' other host never saw it
+}
+
+@test "the hub's own client downloads the same from the look-alike" {
+    python=${HOLD_PYTHON:-python3}
+    "$python" -c 'import huggingface_hub' 2> /dev/null || skip "huggingface_hub is not installed (HOLD_PYTHON names another python)"
+    old=$PID_OF_ORIGIN
+    origin_start --hub org/repo "$TOP/examples/little-model/checkpoint" --gated s3cret-token
+    run env HF_ENDPOINT="$URL" HF_TOKEN=s3cret-token HF_HOME="$BATS_TEST_TMPDIR/hf" HF_HUB_DISABLE_XET=1 "$python" -c '
+import huggingface_hub as h
+print(h.snapshot_download("org/repo"))
+try:
+    h.HfApi().model_info("org/absent")
+except h.errors.RepositoryNotFoundError:
+    print("absent")
+try:
+    h.snapshot_download("org/repo", token=False, local_dir="'"$BATS_TEST_TMPDIR"'/none")
+except Exception as e:
+    print(type(e).__name__)'
+    theirs=$status said=$output
+    run env HF_ENDPOINT="$URL" HF_TOKEN=s3cret-token "$JOB" fetch hf://org/repo --out "$OUT/m" "${quick[@]}"
+    origin_stop
+    PID_OF_ORIGIN=$old
+    echo "$said" "$output"
+    [ "$theirs" -eq 0 ]
+    [[ "$said" == *absent* ]]
+    [ "$status" -eq 0 ]
+    for f in "$OUT"/m/*; do
+        [ "$(basename "$f")" = holdfast.manifest.json ] || cmp "$f" "$BATS_TEST_TMPDIR/hf/hub/models--org--repo/snapshots/$(printf 'a%.0s' {1..40})/$(basename "$f")"
+    done
+}
