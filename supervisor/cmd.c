@@ -58,7 +58,7 @@ static int say_mistakes(const struct hold_buf *mistakes, const struct hold_err *
 
 static int cmd_job(int argc, char **argv, const struct hold_inherited *inherited) {
     static struct hold_core core; /* only its prefix is used */
-    static const struct hold_config config = { .mode = HOLD_MODE_RUN, .preflight = true, .model_source = "", .sandbox = HOLD_SANDBOX_OFF };
+    static const struct hold_config config = { .mode = HOLD_MODE_RUN, .preflight = true, .sandbox = HOLD_SANDBOX_OFF };
     const char *words[260];
     struct hold_err err = { 0 };
     core.config = &config;

@@ -271,7 +271,7 @@ static bool has_work(const struct hold_core *core, enum hold_job_kind kind) {
     case HOLD_JOB_PREFLIGHT:
         return c->preflight || c->needs.n > 0;
     case HOLD_JOB_FETCH:
-        return *c->model_source && *c->model_dir;
+        return c->model_sources.n > 0 && *c->model_dir;
     case HOLD_JOB_VERIFY: /* a stranger reads its files itself; what was fetched is proven already */
         return *c->model_dir && (ours || c->deep_verify);
     case HOLD_JOB_COUNT:

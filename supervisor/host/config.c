@@ -97,7 +97,8 @@ const struct hold_opt hold_config_rows[] = {
     { "package", HOLD_OPT_STRS, AT(packages), NULL, 0, 0, "a Python package that a foreign server needs: NAME or NAME>=V", .key = "preflight.packages",
       .value = "NAME" },
     { "model", HOLD_OPT_STR, AT(model_dir), NULL, 0, 0, "folder of the model", .key = "model.dir", .value = "DIR" },
-    { "model-source", HOLD_OPT_STR, AT(model_source), NULL, 0, 0, "where the model is fetched from: https://, hf://org/repo@rev, file://, /folder",
+    { "model-source", HOLD_OPT_STRS, AT(model_sources), NULL, 0, 0,
+      "where the model is fetched from: https://, hf://org/repo@rev, file://, /folder; repeatable: the next one when one cannot deliver",
       .key = "model.source", .value = "SOURCE" },
     { "model-manifest", HOLD_OPT_STR, AT(model_manifest), NULL, 0, 0, "manifest of the model when it is not in its folder", .key = "model.manifest",
       .value = "FILE" },
@@ -280,11 +281,22 @@ static void check_values(const struct hold_config *c, struct hold_buf *mistakes)
         mistake(mistakes, "--prestop-delay is longer than --grace, which includes it");
     if (c->mode == HOLD_MODE_RUN && c->n_servers == 2 && c->servers[0].is_ours && !*c->listen)
         mistake(mistakes, "--listen: `holdfast run` needs an address: the front serves a socket that is handed to it");
+    if (c->model_sources.n > 8)
+        mistake(mistakes, "--model-source: %zu sources, the limit is 8", c->model_sources.n);
     if (c->mode == HOLD_MODE_RUN && c->n_servers == 2 && c->servers[0].is_ours && !*c->model_dir)
         mistake(mistakes, "--model: `holdfast run` needs the model's folder (a mount, or where --model-source is fetched to)");
 }
 
 /* Children are sandboxed by absolute paths, and start in the folder that we leave. */
+/* An empty source is none, as with every other text. */
+static void drop_empty(struct hold_strs *strs) {
+    size_t n = 0;
+    for (size_t i = 0; i < strs->n; i++)
+        if (*strs->at[i])
+            strs->at[n++] = strs->at[i];
+    strs->n = n;
+}
+
 static void make_absolute(struct hold_config *c, struct hold_buf *mistakes) {
     char here[2048];
     if (!*c->model_dir || c->model_dir[0] == '/')
@@ -335,6 +347,7 @@ int hold_config_load(enum hold_mode mode, int argc, char *const *argv, const cha
         mistake(mistakes, "%s", ignored.text);
     if (mode != HOLD_MODE_TOOL && ret_words->n > 0)
         mistake(mistakes, "'%s' is not an option%s", ret_words->at[0], mode == HOLD_MODE_EXEC ? "; the command stands after --" : "");
+    drop_empty(&c->model_sources);
     c->termination_log_is_set = is_set(store, "termination-log");
     if (mode == HOLD_MODE_EXEC && *c->health.ready && !is_set(store, "status-listen"))
         c->status_listen = "[::]:8181"; /* a check was given: somebody wants to know */

@@ -76,7 +76,8 @@ struct hold_config {
     struct hold_strs grants, env_keep, bind_ports, connect_ports;
     const char *run_as;        /* "UID:GID" or "" */
     bool preflight;            /* whether the PREFLIGHT job runs */
-    const char *model_dir, *model_source, *model_manifest, *model_digest, *served_name;
+    const char *model_dir, *model_manifest, *model_digest, *served_name;
+    struct hold_strs model_sources; /* in the order in which they are asked, at most 8 */
     struct hold_strs needs, packages;
     uint64_t need_timeout_ms, heal_budget;
     uint64_t fetch_tries, fetch_backoff_ms, fetch_backoff_max_ms, fetch_stall_ms, fetch_deadline_ms;

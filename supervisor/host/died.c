@@ -195,7 +195,7 @@ void hold_died_job(struct hold_core *core, int wait_status, uint64_t now_ms) {
     if (job->exec_status)
         say_not_started(&job->diagnosis, job->exec_text);
     const struct hold_diagnosis *g = &job->diagnosis;
-    enum hold_job_word word = hold_job_word(&d, g, *c->model_source != '\0');
+    enum hold_job_word word = hold_job_word(&d, g, c->model_sources.n > 0);
     hold_log(word == HOLD_JOB_OK ? HOLD_LV_INFO : HOLD_LV_WARN, HOLD_EV_JOB_END, HOLD_LS("job", hold_job_name(job->kind)),
              HOLD_LI("status", hold_death_status(&d)), HOLD_LS("cause", word == HOLD_JOB_OK ? "" : hold_cause_info(g->cause)->name),
              HOLD_LS("action", hold_action_name(g->action)), HOLD_LS("text", word == HOLD_JOB_OK ? "" : g->text),

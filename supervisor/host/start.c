@@ -171,7 +171,7 @@ int hold_start_init(struct hold_core *core, struct hold_err *err) {
         if (slash)
             *slash = '\0';
     }
-    bool needs_ours = core->config->mode == HOLD_MODE_RUN || core->config->preflight || *core->config->model_source;
+    bool needs_ours = core->config->mode == HOLD_MODE_RUN || core->config->preflight || core->config->model_sources.n > 0;
     if (needs_ours)
         find_loader(core);
     core->facts = (struct hold_sandbox_facts) { .uid = geteuid(), .gid = getegid() }; /* whose the output pipes are, sandbox or not */
@@ -200,7 +200,7 @@ static uint32_t access_of(const char *how, size_t n) {
 }
 
 struct lists {
-    struct hold_sandbox_grant grants[HOLD_STRS_MAX + 8];
+    struct hold_sandbox_grant grants[HOLD_STRS_MAX + 16];
     size_t n_grants;
     uint16_t bind[HOLD_STRS_MAX], connect[HOLD_STRS_MAX];
     size_t n_bind, n_connect;
@@ -257,9 +257,12 @@ static const char *path_of(const struct hold_core *core, const struct hold_serve
 static void job_grants(const struct hold_core *core, enum hold_profile profile, struct lists *l) {
     const struct hold_config *c = core->config;
     static const char *const ca_names[] = { "SSL_CERT_FILE=", "SSL_CERT_DIR=", "CURL_CA_BUNDLE=", "HF_TOKEN_FILE=" };
-    const char *source = strncmp(c->model_source, "file://", 7) == 0 ? c->model_source + 7 : c->model_source;
-    if (source[0] == '/' && profile != HOLD_PROFILE_JOB_VERIFY)
-        l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = source, .access = HOLD_GRANT_READ | HOLD_GRANT_OPTIONAL };
+    for (size_t i = 0; i < c->model_sources.n && profile != HOLD_PROFILE_JOB_VERIFY; i++) {
+        const char *source = c->model_sources.at[i];
+        source += strncmp(source, "file://", 7) == 0 ? 7 : 0;
+        if (source[0] == '/')
+            l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = source, .access = HOLD_GRANT_READ | HOLD_GRANT_OPTIONAL };
+    }
     if (c->model_manifest[0] == '/')
         l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = c->model_manifest, .access = HOLD_GRANT_READ | HOLD_GRANT_OPTIONAL };
     for (size_t i = 0; core->environment[i] && profile != HOLD_PROFILE_JOB_VERIFY; i++)
@@ -381,7 +384,8 @@ static void job_words(struct hold_core *core, enum hold_job_kind kind) {
         static const char *const devices[] = { "auto", "cpu", "cuda" };
         word("preflight");
         option("--model", c->model_dir);
-        option("--model-source", c->model_source);
+        if (c->model_sources.n > 0)
+            option("--model-source", c->model_sources.at[0]);
         option("--device", devices[c->device]);
         if (!*c->run_as) /* the folder is process 1's; the job judges for the user that it runs as */
             option("--state-dir", c->state_dir);
@@ -396,7 +400,8 @@ static void job_words(struct hold_core *core, enum hold_job_kind kind) {
     }
     case HOLD_JOB_FETCH:
         word("fetch");
-        word(c->model_source);
+        for (size_t i = 0; i < c->model_sources.n; i++)
+            word(c->model_sources.at[i]);
         option("--out", c->model_dir);
         option("--manifest", c->model_manifest);
         option("--digest", c->model_digest);

@@ -50,6 +50,12 @@ ends_with() { # STATUS CAUSE [OPTION]...: it ends by itself
     ready_with drop:2
 }
 
+@test "a first source that is down: the next one delivers" {
+    serve_start --model-source http://127.0.0.1:1/m/ --model-source "" --model-source "$URL/~cut:1200000$HERE/" "${options[@]}"
+    same_model "$MODEL"
+    no_partials "$MODEL"
+}
+
 @test "an origin that cuts in the middle and damages one answer" {
     ready_with "cut:1200000+flip:1@.safetensors"
 }
