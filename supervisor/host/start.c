@@ -542,7 +542,7 @@ int hold_start_member(struct hold_core *core, struct hold_member *m, uint64_t no
 /* Where it is fetched to and not there yet: what does not exist cannot be granted, and the child may not be able to make it. */
 static int make_model_folder(const struct hold_config *c, struct hold_err *err) {
     uint32_t uid = 0, gid = 0;
-    if (!*c->model_source || !*c->model_dir || access(c->model_dir, F_OK) == 0)
+    if (c->model_sources.n == 0 || !*c->model_dir || access(c->model_dir, F_OK) == 0)
         return 0;
     if (hold_mkdirs(c->model_dir, 0755, err) < 0 || read_user(c->run_as, &uid, &gid, err) < 0)
         return -1;
