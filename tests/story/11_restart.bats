@@ -123,6 +123,7 @@ EOF
     wait_for '[ "$(n_ev spawn)" -eq 5 ] && [ "$(n_ev ready)" -ge 1 ]' # four ended, the fifth lives
     kill -KILL "$HOLD_PID"
     wait "$HOLD_PID" || true
+    kill -KILL "$(tail -n 1 "$D/counter" | cut -d " " -f 3)" # outside a PID namespace nothing ends with process 1
     start --restart always --restart-delay 10ms --restart-cap 10s --restart-budget 30 --log-level info -- "$FAKE" --exit-after 0 --code 1
     wait_for '[ "$(n_ev restart)" -ge 1 ]'
     [ "$(ev restart | head -n 1 | field delay_ms)" -ge 160 ] # not 10: it goes on where the other was
