@@ -41,13 +41,13 @@ quick() { echo --health-period 40ms --health-timeout 300ms --health-backoff 10ms
 
 @test "one that makes progress is not killed at the no-progress time, only at the backstop" {
     # shellcheck disable=SC2046
-    start --log-level info --restart never $(quick) --ready notify --no-progress 300ms --start-backstop 1200ms -- \
-        "$FAKE" --never-ready --notify --progress 20
+    start --log-level info --restart never $(quick) --ready notify --no-progress 900ms --start-backstop 2500ms -- \
+        "$FAKE" --never-ready --notify --progress 50
     finish
     tail -n 3 "$LOG"
     [ "$CODE" -eq 112 ]
     [ "$(ev kill | field deadline)" = start-backstop ]
-    [ "$(ev exit | field uptime_ms)" -ge 1200 ]
+    [ "$(ev exit | field uptime_ms)" -ge 2500 ]
 }
 
 @test "readiness goes and comes: unready, not restarted" {
