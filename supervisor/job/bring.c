@@ -11,6 +11,7 @@
 #include "supervisor/job/digest.h"
 #include "supervisor/job/partial.h"
 #include "supervisor/job/proof.h"
+#include "supervisor/job/snapshot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -318,7 +319,7 @@ static bool is_all_here(const struct hold_bring *bring, int folder_fd, int state
         uint8_t sha256[32];
         hold_autofd fd = -1;
         const struct hold_manifest_file *file = &ret_manifest->files[i];
-        if (hold_open_below(folder_fd, file->path, O_RDONLY, 0, &fd, &err) < 0 || !hold_proof_read(state_fd, file->path, fd, sha256) ||
+        if (hold_snapshot_open(folder_fd, file->path, &fd, &err) < 0 || !hold_proof_read(state_fd, file->path, fd, sha256) ||
             memcmp(sha256, file->sha256, 32) != 0)
             return false;
     }

@@ -189,12 +189,27 @@ static int open_map(const struct hold_partial *p, const char *partial, int flags
     return openat(p->folder_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | flags, 0644);
 }
 
+/* Locks a partial just made, to show others that we live. Between making and locking another fetcher may have taken it for
+ * the leavings of a dead one: then it holds the lock, or the name is gone. A file system without locks holds for everyone. */
+static bool is_held_by_us(const struct hold_partial *p) {
+    struct stat mine, named;
+    if (flock(p->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        return false;
+    return fstat(p->fd, &mine) == 0 && fstatat(p->folder_fd, p->name, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_ino == mine.st_ino &&
+           named.st_dev == mine.st_dev;
+}
+
 static int make_own(struct hold_partial *p, const uint8_t key[8], struct hold_verdict *v) {
     char prefix[40];
     prefix_of(key, prefix);
     for (int i = 0; i < 16; i++) {
         snprintf(p->name, sizeof p->name, "%s%08x.part", prefix, hold_job_random());
         p->fd = openat(p->folder_fd, p->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+        if (p->fd >= 0 && !is_held_by_us(p)) {
+            hold_close_fd(&p->fd); /* theirs now, or gone; who publishes last removes it */
+            errno = EEXIST;
+            continue;
+        }
         if (p->fd >= 0 || errno != EEXIST)
             break;
     }
@@ -202,7 +217,6 @@ static int make_own(struct hold_partial *p, const uint8_t key[8], struct hold_ve
         (void) hold_fail(&v->err, HOLD_E_IO, errno, "create a partial in the target folder");
         return hold_verdict_of_write(v);
     }
-    (void) flock(p->fd, LOCK_EX | LOCK_NB); /* only to show others that we live */
     return 0;
 }
 

@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "base/io.h"
 #include "supervisor/job/digest.h"
+#include "supervisor/job/snapshot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -135,7 +136,7 @@ static enum hold_have check_bytes(int state_fd, int fd, const struct hold_manife
 enum hold_have hold_proof_check(int folder_fd, int state_fd, const struct hold_manifest_file *wanted, bool believe_marker,
                                 _Atomic uint64_t *progress, uint8_t ret_sha256[32], struct hold_err *err) {
     hold_autofd fd = -1;
-    if (hold_open_below(folder_fd, wanted->path, O_RDONLY, 0, &fd, err) < 0)
+    if (hold_snapshot_open(folder_fd, wanted->path, &fd, err) < 0)
         return err->code == HOLD_E_MISSING || err->sys == ENOTDIR ? HOLD_HAVE_ABSENT : HOLD_HAVE_UNREADABLE;
     struct stat st;
     if (fstat(fd, &st) < 0) {

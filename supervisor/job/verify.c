@@ -15,6 +15,7 @@
 #include "supervisor/job/clock.h"
 #include "supervisor/job/digest.h"
 #include "supervisor/job/proof.h"
+#include "supervisor/job/snapshot.h"
 #include "supervisor/job/source.h"
 #include "supervisor/policy/preflight.h"
 
@@ -198,7 +199,7 @@ static int digest_listed(struct bench *bench, struct hold_manifest_file *file, s
     struct hold_err ignored;
     uint64_t piece_bytes = bench->verify->piece_bytes;
     bool has_pieces = piece_bytes && file->size > piece_bytes;
-    if (hold_open_below(bench->folder_fd, file->path, O_RDONLY, 0, &fd, &v->err) < 0)
+    if (hold_snapshot_open(bench->folder_fd, file->path, &fd, &v->err) < 0)
         return hold_verdict_is(v, v->err.sys == EACCES ? HOLD_EXIT_PERMISSION : HOLD_EXIT_VERIFY);
     file->has_sha256 = true;
     if (!has_pieces && !bench->verify->deep && hold_proof_read(bench->state_fd, file->path, fd, file->sha256))
@@ -249,7 +250,7 @@ static int map_files(struct bench *bench, const struct hold_manifest *list, stru
         hold_autofd fd = -1;
         if (!hold_model_file_is_read(name) || list->files[i].size == 0)
             continue;
-        if (hold_open_below(bench->folder_fd, name, O_RDONLY, 0, &fd, &v->err) < 0 || hold_map_fd(fd, 0, name, &mapped->maps[mapped->n], &v->err) < 0)
+        if (hold_snapshot_open(bench->folder_fd, name, &fd, &v->err) < 0 || hold_map_fd(fd, 0, name, &mapped->maps[mapped->n], &v->err) < 0)
             return hold_verdict_is(v, v->err.sys == EACCES ? HOLD_EXIT_PERMISSION : HOLD_EXIT_VERIFY);
         mapped->files[mapped->n] = (struct hold_model_file) { .name = name, .data = mapped->maps[mapped->n].data, .bytes = mapped->maps[mapped->n].bytes };
         mapped->n++;

@@ -229,3 +229,18 @@ pieces_model() { # a model whose manifest has pieces of 1 MiB, and the origin th
     run "$JOB" verify "$ROOT" --no-plan --write-manifest --piece-size 1KiB
     [ "$status" -eq 64 ]
 }
+
+@test "ten fetchers on one folder: all end right, nothing is left" {
+    pids=()
+    for i in $(seq 10); do
+        "$JOB" fetch --url "$URL/~cut:700000+$i/model-1.safetensors" --sha256 "$SHA" --size "$SIZE" --out "$OUT/file" "${quick[@]}" "${split[@]}" 2> "$BATS_TEST_TMPDIR/log$i" 3>&- &
+        pids+=($!)
+    done
+    bad=0
+    for pid in "${pids[@]}"; do wait "$pid" || bad=$((bad + 1)); done
+    tail -n 1 "$BATS_TEST_TMPDIR"/log*
+    ls -A "$OUT"
+    [ "$bad" -eq 0 ]
+    status=0
+    right
+}

@@ -92,3 +92,32 @@ except Exception as e:
         [ "$(basename "$f")" = holdfast.manifest.json ] || cmp "$f" "$BATS_TEST_TMPDIR/hf/hub/models--org--repo/snapshots/$(printf 'a%.0s' {1..40})/$(basename "$f")"
     done
 }
+
+@test "a snapshot of the hub's cache: its links to blobs are followed, links out of it are not" {
+    repo=$BATS_TEST_TMPDIR/hub/models--org--repo
+    snapshot=$repo/snapshots/$(printf 'a%.0s' {1..40})
+    mkdir -p "$repo/blobs" "$snapshot/sub"
+    cp "$ROOT/model-1.safetensors" "$repo/blobs/one"
+    cp "$ROOT/config.json" "$repo/blobs/two"
+    cp "$ROOT/sub/an odd name%.safetensors" "$repo/blobs/three"
+    ln -s ../../blobs/one "$snapshot/model-1.safetensors"
+    ln -s ../../blobs/two "$snapshot/config.json"
+    ln -s ../../../blobs/three "$snapshot/sub/an odd name%.safetensors"
+    run "$JOB" verify "$snapshot" --no-plan --manifest "$ROOT/holdfast.manifest.json"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    run "$JOB" fetch "$URL/" --out "$snapshot" "${quick[@]}" # everything is there: only the list is asked for
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ "$(requests)" -eq 1 ]
+    [ -L "$snapshot/model-1.safetensors" ]
+    cp "$ROOT/config.json" "$BATS_TEST_TMPDIR/outside"
+    ln -sf ../../../../outside "$snapshot/config.json"
+    run "$JOB" verify "$snapshot" --no-plan --manifest "$ROOT/holdfast.manifest.json" --deep
+    [ "$status" -ne 0 ]
+    mkdir -p "$BATS_TEST_TMPDIR/plain/m" # and a folder that is no snapshot keeps the stricter rule
+    cp "$ROOT/model-1.safetensors" "$BATS_TEST_TMPDIR/plain/one"
+    ln -s ../one "$BATS_TEST_TMPDIR/plain/m/model-1.safetensors"
+    run "$JOB" verify "$BATS_TEST_TMPDIR/plain/m" --no-plan --write-manifest
+    [ "$status" -ne 0 ]
+}
