@@ -101,6 +101,6 @@ help: ## list the targets
 
 FORCE:
 PHONY := all deps asan tsan install uninstall dist clean format help FORCE
-.PHONY: $(PHONY) run test check soak bench check-gpu fuzz lint layers cuda
+.PHONY: $(PHONY) run sabotage test check soak bench check-gpu fuzz lint layers cuda
 
 -include $(shell [ -d $(BUILD) ] && find $(BUILD) -name '*.d')

@@ -71,6 +71,9 @@ soak: ## the long runs: thousands of seeds, fuzzing
 fuzz: ## every parser under libFuzzer for FUZZ_SECONDS (60) each
 	@sh tests/fuzz/fuzz.sh
 
+sabotage: all test-programs ## planted faults in process 1: each must turn the test that it names red
+	@bash tests/sabotage/run.sh
+
 lint: ## the house rules, shellcheck, codespell, cppcheck
 	@bash tests/run.sh lint
 

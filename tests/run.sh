@@ -97,6 +97,7 @@ soak)
     suite 'units, sanitized' cmocka asan
     suite fuzz sh tests/fuzz/fuzz.sh
     suite 'random models' random_models
+    suite sabotage bash tests/sabotage/run.sh
     suite stories stories tests/story/*.bats
     ;;
 lint) suite lint lint ;;

@@ -3,7 +3,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 echo "machine: $(uname -srm), $(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), load $(cut -d' ' -f1 /proc/loadavg)"
-for bench in init cold decode fetch; do
+for bench in init supervision cold decode fetch; do
     [ -e "tests/bench/$bench.sh" ] || continue
     echo "== $bench"
     bash "tests/bench/$bench.sh"

@@ -224,6 +224,15 @@ static void no_path_leads_from_draining_back(void **unused) {
     }
 }
 
+/* A living corpse is never followed by anything, whatever the container does about it. */
+static void unkillable_is_the_end_of_a_member(void **unused) {
+    (void) unused;
+    for (enum hold_member_state from = 0; from < HOLD_MEMBER_COUNT; from++) {
+        struct hold_cell cell = hold_member_step(from, HOLD_MEMBER_EV_UNKILLABLE);
+        assert_true(cell.kind == HOLD_CELL_NEVER || cell.next == HOLD_MEMBER_ENDED);
+    }
+}
+
 static void a_dying_tree_ends_within_its_two_deadlines(void **unused) {
     (void) unused;
     for (size_t i = 0; i < n_seen; i++) {
@@ -282,6 +291,7 @@ int main(void) {
         cmocka_unit_test(no_history_breaks_a_promise_and_no_state_is_unreachable),
         cmocka_unit_test(nothing_lives_after_the_end_but_what_was_named),
         cmocka_unit_test(no_path_leads_from_draining_back),
+        cmocka_unit_test(unkillable_is_the_end_of_a_member),
         cmocka_unit_test(a_dying_tree_ends_within_its_two_deadlines),
         cmocka_unit_test(a_stop_ends_from_everywhere_though_nothing_helps),
     };

@@ -216,3 +216,19 @@ os.execv(os.environ["HOLD"], ["holdfast", "--", "grep", "-E", "Sig(Blk|Ign)", "/
     run -65 "$HOLD" config --config "$D/c.json" --model /m
     [[ "$output" == *"did you mean 'restart'"* ]]
 }
+
+@test "TERM that comes while the child is held back before it made its group is not lost" {
+    strace -f -qq -o /dev/null true 2> /dev/null || skip "no strace may trace here"
+    # The child's first call is chdir, its second setpgid: it is held in the first for a second.
+    strace -f -qq -o "$D/trace" -e trace=chdir -e inject=chdir:delay_enter=1s:when=1+ "$HOLD" --signal-to group -- sleep 20 > out 2> "$LOG" 3>&- 9<&- &
+    tracer=$!
+    wait_for '[ -n "$(child_of $tracer)" ]'
+    holdfast=$(child_of $tracer)
+    wait_for '[ -n "$(child_of $holdfast)" ]'
+    begun=${EPOCHREALTIME/./}
+    kill -TERM "$holdfast"
+    CODE=0
+    wait "$tracer" || CODE=$?
+    [ "$CODE" -eq 143 ]
+    [ $((${EPOCHREALTIME/./} - begun)) -lt 10000000 ]
+}
