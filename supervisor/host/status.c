@@ -381,7 +381,7 @@ int hold_status_open(struct hold_status *s, struct hold_err *err) {
 
 static int start_listening(struct hold_status *s, int listener, int *fd, const char *what, struct hold_err *err) {
     if (listen(*fd, 64) < 0)
-        return hold_fail(err, HOLD_E_IO, errno, "listen on '%s'", what);
+        return hold_fail(err, HOLD_E_IO, errno, "listen on '%s' (free it, or choose another address)", what);
     struct epoll_event e = { .events = EPOLLIN, .data.u64 = tag_of(listener, TAG_LISTEN) };
     if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, *fd, &e) < 0)
         return hold_fail(err, HOLD_E_IO, errno, "watch '%s'", what);

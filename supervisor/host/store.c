@@ -110,7 +110,7 @@ int hold_store_listen(const char *address, int *ret_fd, struct hold_err *err) {
     if (where.ss_family == AF_INET6)
         (void) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
     if (bind(fd, (struct sockaddr *) &where, n) < 0 || listen(fd, HOLD_LISTEN_BACKLOG) < 0)
-        return hold_fail(err, errno == EADDRINUSE ? HOLD_E_BUSY : HOLD_E_IO, errno, "listen on '%s'", address);
+        return hold_fail(err, errno == EADDRINUSE ? HOLD_E_BUSY : HOLD_E_IO, errno, "listen on '%s' (free it, or choose another address)", address);
     *ret_fd = hold_take_fd(&fd);
     return 0;
 }
