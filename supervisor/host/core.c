@@ -517,10 +517,16 @@ static int open_output(struct hold_core *core, struct hold_err *err) {
 static void init_member(struct hold_core *core, size_t i) {
     const struct hold_config *c = core->config;
     struct hold_member *m = &core->members[i];
-    *m = (struct hold_member) { .config = &c->servers[i], .index = (int) i, .state = HOLD_MEMBER_WAITING, .since_ms = core->started_ms,
-                                .child = hold_child_none(), .control_fd = -1 };
+    /* It is zero already, and zeroing it again would only make its pages ours. */
+    m->config = &c->servers[i];
+    m->index = (int) i;
+    m->state = HOLD_MEMBER_WAITING;
+    m->since_ms = core->started_ms;
+    m->child = hold_child_none();
+    m->control_fd = -1;
     clear_foreign_deadlines(m->deadline_ms, HOLD_MEMBER_DL_COUNT, 0);
-    m->budget = (struct hold_budget) { .max = (uint32_t) c->restart_budget, .window_ms = c->restart_window_ms };
+    m->budget.max = (uint32_t) c->restart_budget;
+    m->budget.window_ms = c->restart_window_ms;
     for (size_t k = 0; k < HOLD_ASK_COUNT; k++) {
         m->ask[k].io = hold_probe_io_idle();
         m->ask[k].exec = hold_child_none();
