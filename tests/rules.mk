@@ -1,5 +1,6 @@
 # tests: every tests/{unit,property,kernels}/*.c is one cmocka program, every tests/fuzz/fuzz_*.c one fuzz target; all are
 # linked against every folder but the mains.
+CORES := $(shell nproc 2>/dev/null || echo 2)
 UNIT_LIB  := $(BUILD)/libhold-all.a
 UNIT_LIBS := -lcmocka -lseccomp -lcap -lcurl -lcrypto -lmicrohttpd -ljpeg -lspng -lpthread -ldl -lm
 UNIT_TEST := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/unit/test_*.c tests/property/prop_*.c tests/kernels/test_*.c))
@@ -53,19 +54,19 @@ unit-programs: $(UNIT_TEST) $(FUZZ_TEST)
 test-programs: unit-programs $(BENCH_TEST) $(HELPERS) emu
 
 check-programs: all test-programs
-	@$(MAKE) -s VARIANT=asan unit-programs
+	@$(MAKE) -s -j$(CORES) VARIANT=asan unit-programs
 
 check: all test-programs ## units, lint, fuzz corpora: no network, no root, no GPU
 	@bash tests/run.sh check
 
 test: ## everything that needs no GPU: check, sanitizers, stories, containers (installs what it needs)
 	@sh base/deps.sh test
-	@$(MAKE) --no-print-directory check-programs
+	@$(MAKE) --no-print-directory -j$(CORES) check-programs
 	@bash tests/run.sh test
 
 soak: ## the long runs: thousands of seeds, fuzzing
 	@sh base/deps.sh test
-	@$(MAKE) --no-print-directory check-programs
+	@$(MAKE) --no-print-directory -j$(CORES) check-programs
 	@bash tests/run.sh soak
 
 fuzz: ## every parser under libFuzzer for FUZZ_SECONDS (60) each

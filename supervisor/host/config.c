@@ -246,9 +246,9 @@ static void read_budget(struct hold_config *c, struct hold_buf *mistakes) {
     const char *slash = strchr(c->restart_budget_text, '/');
     size_t n = slash ? (size_t) (slash - c->restart_budget_text) : strlen(c->restart_budget_text);
     (void) snprintf(number, sizeof(number), "%.*s", (int) HOLD_MIN(n, sizeof(number) - 1), c->restart_budget_text);
-    c->restart_window_ms = HOUR;
+    c->restart_window_ms = (uint64_t) HOUR;
     if (hold_parse_u64(number, 0, HOLD_BUDGET_MAX, &c->restart_budget, &err) < 0 ||
-        (slash && hold_parse_ms(slash + 1, 1, 30 * DAY, &c->restart_window_ms, &err) < 0))
+        (slash && hold_parse_ms(slash + 1, 1, (uint64_t) (30 * DAY), &c->restart_window_ms, &err) < 0))
         mistake(mistakes, "--restart-budget: %s", err.text);
     else if (c->restart_delay_ms == 0 && c->restart_budget == 0)
         mistake(mistakes, "--restart-delay: 0s means no wait ever, which needs a --restart-budget");
