@@ -66,10 +66,15 @@ static int close_both(void **unused) {
     return 0;
 }
 
+static void skip_under_the_sanitizer(void) {
+    print_message("fibres and the address sanitizer exclude each other\n");
+    skip();
+}
+
 static void agrees_with_the_reference(void **state) {
     enum hold_shape_op op = (enum hold_shape_op) (uintptr_t) *state;
     if (!plugin)
-        skip(); /* fibres and the address sanitizer exclude each other */
+        skip_under_the_sanitizer();
     unsigned n_rows = 0;
     for (size_t i = 0; i < sizeof hold_shapes / sizeof hold_shapes[0]; i++) {
         const struct hold_shape *p = &hold_shapes[i];
@@ -87,7 +92,7 @@ static void agrees_with_the_reference(void **state) {
 static void checksum_is_the_references(void **unused) {
     (void) unused;
     if (!plugin)
-        skip();
+        skip_under_the_sanitizer();
     static const size_t sizes[] = { 1, 7, 8, 9, 4096, 100001 };
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         unsigned char *bytes = malloc(sizes[i]);
@@ -109,7 +114,7 @@ static void checksum_is_the_references(void **unused) {
 static void too_large_an_allocation_says_what_is_free(void **unused) {
     (void) unused;
     if (!plugin)
-        skip();
+        skip_under_the_sanitizer();
     void *there;
     assert_int_equal(plugin->alloc(&stream, (size_t) 1 << 50, &there), -1);
     assert_non_null(strstr(stream.error, "are free"));
@@ -121,7 +126,7 @@ static void too_large_an_allocation_says_what_is_free(void **unused) {
 static void a_missing_driver_is_said(void **unused) {
     (void) unused;
     if (!plugin)
-        skip();
+        skip_under_the_sanitizer();
     struct hold_backend_options options = { .driver = "/nonexistent/libcuda.so.1" };
     struct hold_device *none;
     char error[256];
@@ -132,7 +137,7 @@ static void a_missing_driver_is_said(void **unused) {
 static void table_of_entries_has_no_hole(void **unused) {
     (void) unused;
     if (!plugin)
-        skip();
+        skip_under_the_sanitizer();
     /* step may be NULL by contract and is the last entry; all before it are pointers. */
     for (const char *at = (const char *) &plugin->open; at < (const char *) &plugin->step; at += sizeof(void *)) {
         void *entry;

@@ -191,8 +191,10 @@ static void published_ids_of_the_real_tokenizer(void **unused) {
     };
     const char *path = getenv("HOLD_GLM_TOKENIZER");
     FILE *f = path ? fopen(path, "rb") : NULL;
-    if (!f)
+    if (!f) {
+        print_message("HOLD_GLM_TOKENIZER names no tokenizer.json of the published model\n");
         skip();
+    }
     hold_autobuf json = hold_buf_with_max(HOLD_TOK_MAX_JSON_BYTES);
     hold_autobuf table = hold_buf_with_max(HOLD_TOK_MAX_TABLE_BYTES);
     static char piece[65536];
