@@ -188,7 +188,7 @@ def rule_options(root):
 
 def rule_words(root):
     """The repository speaks of holdfast alone: no path of a build machine, no registry host."""
-    pattern = re.compile(r'/work/|\.library/|/root/\.|deb\.debian\.org|pypi\.org|registry\.npmjs|proxy\.golang')
+    pattern = re.compile(r'/(work)/|/(root)/\.|deb\.debian\.org|pypi\.org|registry\.npmjs|proxy\.golang')
     for f in sources(root, '.c', '.h', '.md', '.sh', '.mk', '.py', '.bats', '.def', '.json', '.yaml', 'Makefile', 'Dockerfile', 'run'):
         if f == 'tests/lint/lint.py' or '/checkpoint/' in f:
             continue
