@@ -119,6 +119,7 @@ int hold_mkdirs_below(int dir_fd, const char *name, struct hold_err *err) {
 int hold_mkdirs(const char *path, mode_t mode, struct hold_err *err) {
     char part[PATH_MAX];
     size_t n = strlen(path);
+    int why = 0;
     if (n == 0 || n >= sizeof part)
         return hold_fail(err, HOLD_E_LIMIT, 0, "path of %zu bytes; the limit is %zu", n, sizeof part - 1);
     for (size_t i = 1; i <= n; i++) {
@@ -126,12 +127,15 @@ int hold_mkdirs(const char *path, mode_t mode, struct hold_err *err) {
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        if (mkdir(part, mode) < 0 && errno != EEXIST && errno != EROFS)
+        if (mkdir(part, mode) == 0 || errno == EEXIST)
+            continue;
+        if (errno != EROFS)
             return hold_fail(err, HOLD_E_IO, errno, "make folder '%s'", part);
+        why = EROFS; /* what is there already is no failure: the kernel says EROFS for it too */
     }
     struct stat st;
     if (stat(path, &st) < 0)
-        return hold_fail(err, HOLD_E_IO, errno, "make folder '%s'", path);
+        return hold_fail(err, HOLD_E_IO, why ? why : errno, "make folder '%s'", path);
     if (!S_ISDIR(st.st_mode))
         return hold_fail(err, HOLD_E_IO, ENOTDIR, "make folder '%s'", path);
     return 0;

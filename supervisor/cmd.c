@@ -10,8 +10,11 @@
 #include "supervisor/host/config.h"
 #include "supervisor/host/core.h"
 #include "supervisor/host/query.h"
+#include "supervisor/install.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -154,6 +157,27 @@ static int cmd_config(int argc, char **argv, const struct hold_inherited *inheri
     return status;
 }
 
+static int install_status(const struct hold_err *err) {
+    if (err->sys == ENOSPC || err->sys == EDQUOT)
+        return HOLD_EXIT_FETCH_SPACE;
+    return err->code == HOLD_E_CONFIG || err->code == HOLD_E_MISSING ? HOLD_EXIT_CONFIG : HOLD_EXIT_FETCH_WRITE;
+}
+
+static int cmd_install(int argc, char **argv, const struct hold_inherited *inherited) {
+    char prefix[PATH_MAX];
+    struct hold_installed done;
+    struct hold_err err = { 0 };
+    (void) sigprocmask(SIG_SETMASK, &inherited->mask, NULL);
+    if (argc != 2 || argv[1][0] == '-' || argv[1][0] == '\0')
+        return usage("install: one folder is needed, as in", "install /shared/holdfast");
+    if (hold_start_find_prefix(prefix, sizeof(prefix), &err) < 0 || hold_install_prefix(prefix, argv[1], &done, &err) < 0) {
+        fprintf(stderr, "holdfast: %s\n", err.text);
+        return install_status(&err);
+    }
+    printf("%s/bin/holdfast: holdfast " HOLD_VERSION ", %" PRIu64 " files, %" PRIu64 " bytes\n", argv[1], done.files, done.bytes);
+    return fflush(stdout) == 0 ? HOLD_EXIT_OK : HOLD_EXIT_INTERNAL;
+}
+
 static int cmd_version(int argc, char **argv, const struct hold_inherited *inherited) {
     (void) argc, (void) argv, (void) inherited;
     return printf("holdfast %s\n", HOLD_VERSION) < 0 ? HOLD_EXIT_INTERNAL : HOLD_EXIT_OK;
@@ -174,6 +198,7 @@ static const struct hold_cmd rows[] = {
     { "probe", "live|ready|startup [--state-dir DIR]", "ask the holdfast that runs here; exit status 0 or 1", cmd_probe },
     { "status", "[--json] [--watch] [--state-dir DIR]", "show the holdfast that runs here", cmd_status },
     { "config", "[--json|--markdown|--roff|--exit-codes] [options]", "print each effective value with its source, or the tables behind it", cmd_config },
+    { "install", "DIR", "copy holdfast into a folder; DIR/bin/holdfast then runs in any image", cmd_install },
     { "version", "", "print the version", cmd_version },
     { "help", "", "print this", cmd_help },
     { "docs", "", NULL, cmd_docs }, /* hidden: for the build */

@@ -219,6 +219,8 @@ HOLD_MUST int hold_start_init(struct hold_core *core, struct hold_err *err);
 HOLD_MUST int hold_start_member(struct hold_core *core, struct hold_member *m, uint64_t now_ms, int *ret_status, struct hold_err *err);
 HOLD_MUST int hold_start_job(struct hold_core *core, enum hold_job_kind kind, uint64_t now_ms, int *ret_status, struct hold_err *err);
 HOLD_MUST int hold_start_exec_probe(struct hold_core *core, struct hold_member *m, const char *command, struct hold_child *ret_child, struct hold_err *err);
+/* The folder above the one that this program lies in. Blocking; "" and IO when /proc does not say. */
+int hold_start_find_prefix(char *prefix, size_t n_prefix, struct hold_err *err);
 /* argv prefix of a libexec program: [ld.so, --library-path, PREFIX/lib,] PREFIX/libexec/NAME; returns the number of words
  * written into words (room for at least 4), which live as long as the core. */
 size_t hold_start_prefix(struct hold_core *core, const char *name, const char **words);

@@ -163,14 +163,19 @@ static void find_loader(struct hold_core *core) {
     closedir(dir);
 }
 
-int hold_start_init(struct hold_core *core, struct hold_err *err) {
-    ssize_t n = readlink("/proc/self/exe", core->prefix, sizeof(core->prefix) - 1);
-    core->prefix[n > 0 ? n : 0] = '\0';
+int hold_start_find_prefix(char *prefix, size_t n_prefix, struct hold_err *err) {
+    ssize_t n = readlink("/proc/self/exe", prefix, n_prefix - 1);
+    prefix[n > 0 ? n : 0] = '\0';
     for (int up = 0; up < 2; up++) { /* the parent of the folder that the program is in */
-        char *slash = strrchr(core->prefix, '/');
+        char *slash = strrchr(prefix, '/');
         if (slash)
             *slash = '\0';
     }
+    return n > 0 ? 0 : hold_fail(err, HOLD_E_IO, errno, "find this program's folder (is /proc mounted?)");
+}
+
+int hold_start_init(struct hold_core *core, struct hold_err *err) {
+    (void) hold_start_find_prefix(core->prefix, sizeof(core->prefix), NULL); /* "": only programs of our own need it */
     bool needs_ours = core->config->mode == HOLD_MODE_RUN || core->config->preflight || core->config->model_sources.n > 0;
     if (needs_ours)
         find_loader(core);

@@ -120,6 +120,39 @@ alone() {
     cmp "$STAGE/opt/holdfast/bin/holdfast-job" "$BATS_TEST_TMPDIR/before"
 }
 
+@test "holdfast install copies the prefix whole into a folder, for images that nobody can change" {
+    local copy=$BATS_TEST_TMPDIR/shared/holdfast
+    (umask 077 && "$STAGE/opt/holdfast/bin/holdfast" install "$copy")
+    diff -r "$STAGE/opt/holdfast" "$copy"
+    [ -z "$(find "$copy" -type d ! -perm -005)" ] # another user runs it
+    : > "$copy/bin/stays"
+    "$STAGE/opt/holdfast/bin/holdfast" install "$copy" # again, over what is there
+    [ -e "$copy/bin/stays" ]
+    [ -z "$(find "$copy" -name '*-new')" ]
+    run "$copy/bin/holdfast-job" version
+    [ "$status" -eq 0 ]
+}
+
+@test "holdfast install refuses what cannot work, and says what" {
+    local holdfast=$STAGE/opt/holdfast/bin/holdfast
+    run "$holdfast" install
+    [ "$status" -eq 64 ]
+    run "$holdfast" install "$STAGE/opt/holdfast/share/inside"
+    [ "$status" -eq 65 ]
+    [[ "$output" == *"lies inside"* ]]
+    run "$TOP/build/release/bin/holdfast" install "$BATS_TEST_TMPDIR/x"
+    [ "$status" -eq 65 ]
+    [[ "$output" == *"make install"* ]]
+    [ "$(id -u)" -eq 0 ] || skip "needs root to mount a small volume"
+    mkdir "$BATS_TEST_TMPDIR/small"
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    run unshare -m sh -c 'mount -t tmpfs -o size=6m none "$2" && "$1" install "$2/h"; echo "full: $?"; find "$2" -name "*-new" | sed "s/^/left: /"
+        mount -o remount,ro "$2"; "$1" install "$2/g"; echo "read-only: $?"' sh "$holdfast" "$BATS_TEST_TMPDIR/small"
+    echo "$output"
+    [[ "$output" == *"No space left"*"full: 88"*"Read-only file system"*"read-only: 89"* ]]
+    [[ "$output" != *left:* ]]
+}
+
 @test "holdfast itself needs nothing but itself" {
     run alone "$ODD/bin/holdfast" version
     echo "$output"
