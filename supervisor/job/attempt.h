@@ -10,6 +10,7 @@
 /* One large file that several connections bring. */
 struct hold_fetch_split {
     const struct hold_fetch_file *file;
+    struct hold_turn *turn;
     struct hold_pieces *pieces;
     atomic_bool ignores_ranges, is_over;
     _Atomic uint64_t fetched_bytes, n_tries;
@@ -28,6 +29,7 @@ struct hold_fetch_split {
 struct hold_attempt {
     struct hold_fetcher *fetcher;
     const struct hold_fetch_file *file; /* NULL: a document */
+    struct hold_turn *turn; /* of file; NULL for a document */
     struct hold_partial *partial;
     struct hold_buf *document;
     struct hold_verdict *v;
@@ -47,6 +49,8 @@ struct hold_attempt {
     uint64_t blocked_ms;
 };
 
+/* False when the errand was stopped meanwhile. */
+bool hold_fetch_wait(struct hold_fetch_shared *shared, uint64_t ms);
 /* Notes how the try ended; the first reason stays. Returns 0. */
 HOLD_PRINTF(3, 4)
 size_t hold_attempt_ends(struct hold_attempt *a, enum hold_try_end end, const char *format, ...);
@@ -60,7 +64,7 @@ struct hold_tries hold_attempt_tries(const struct hold_fetcher *fetcher);
 struct hold_fetch_shared *hold_fetcher_shared(struct hold_fetcher *fetcher);
 
 /* split.c: the file of a partial that was opened in pieces. 0 with the digest, 1 when the origin knows no ranges, -1. */
-HOLD_MUST int hold_split_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_partial *partial,
+HOLD_MUST int hold_split_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_turn *turn, struct hold_partial *partial,
                              struct hold_fetch_result *result, struct hold_digest_value *ret_value, struct hold_verdict *v);
 
 #endif

@@ -54,31 +54,44 @@ static bool is_asked_again(const struct hold_bring *bring, const char *path) {
 
 /* ---- one file, on a worker ---- */
 
+static int fetch_file(struct crew *crew, struct hold_fetcher *fetcher, const struct hold_manifest_file *file, enum hold_have have, struct hold_fetch_result *ret_result,
+                      struct hold_verdict *v) {
+    char url[HOLD_URL_BYTES];
+    if (!crew->one_url && !hold_source_url(crew->source, file->path, url, sizeof url))
+        return hold_verdict_fail(v, HOLD_EXIT_MANIFEST, HOLD_E_LIMIT, 0, "'%.160s': its address is longer than %d bytes", file->path, HOLD_URL_BYTES);
+    struct hold_fetch_file want = { .url = crew->one_url ? crew->one_url : url, .token = crew->source->token, .path = file->path, .folder_fd = crew->folder_fd, .state_fd = crew->state_fd,
+                                    .size = file->size, .has_sha256 = file->has_sha256, .has_git_blob = file->has_git_blob,
+                                    .chunk_bytes = file->chunk_bytes, .chunks = file->chunks, .n_chunks = file->n_chunks,
+                                    .has_damaged = have == HOLD_HAVE_DAMAGED, .is_absent = have == HOLD_HAVE_ABSENT && file->size != UINT64_MAX };
+    memcpy(want.sha256, file->sha256, 32);
+    memcpy(want.git_blob, file->git_blob, 20);
+    return hold_fetch_run(fetcher, &want, ret_result, v);
+}
+
 static int bring_file(struct crew *crew, struct hold_fetcher *fetcher, struct hold_manifest_file *file, struct hold_verdict *v) {
     uint8_t sha256[32];
-    struct hold_err why = { 0 };
-    enum hold_have have = HOLD_HAVE_ABSENT;
-    if (file->size != UINT64_MAX)
-        have = hold_proof_check(crew->folder_fd, crew->state_fd, file, !is_asked_again(crew->bring, file->path), &crew->shared->done_bytes, sha256, &why);
-    bool is_here = have == HOLD_HAVE_MARKED || have == HOLD_HAVE_PROVEN;
     struct hold_fetch_result result = { 0 };
     uint64_t begun = hold_job_now_ms();
-    if (!is_here) {
+    bool is_here = false;
+    bool believes_marker = !is_asked_again(crew->bring, file->path);
+    for (int rc = 1; rc != 0;) {
+        struct hold_err why = { 0 };
+        enum hold_have have = HOLD_HAVE_ABSENT;
+        if (file->size != UINT64_MAX)
+            have = hold_proof_check(crew->folder_fd, crew->state_fd, file, believes_marker, &crew->shared->done_bytes, sha256, &why);
+        is_here = have == HOLD_HAVE_MARKED || have == HOLD_HAVE_PROVEN;
+        if (is_here)
+            break;
         if (have == HOLD_HAVE_DAMAGED || have == HOLD_HAVE_WRONG_SIZE) {
             hold_bar_clear();
             hold_log(HOLD_LV_WARN, HOLD_EV_VERIFY_FILE, HOLD_LS("file", file->path), HOLD_LS("text", why.text), HOLD_LS("action", "fetched again"));
         }
-        char url[HOLD_URL_BYTES];
-        if (!crew->one_url && !hold_source_url(crew->source, file->path, url, sizeof url))
-            return hold_verdict_fail(v, HOLD_EXIT_MANIFEST, HOLD_E_LIMIT, 0, "'%.160s': its address is longer than %d bytes", file->path, HOLD_URL_BYTES);
-        struct hold_fetch_file want = { .url = crew->one_url ? crew->one_url : url, .token = crew->source->token, .path = file->path, .folder_fd = crew->folder_fd, .state_fd = crew->state_fd,
-                                        .size = file->size, .has_sha256 = file->has_sha256, .has_git_blob = file->has_git_blob,
-                                        .chunk_bytes = file->chunk_bytes, .chunks = file->chunks, .n_chunks = file->n_chunks,
-                                        .has_damaged = have == HOLD_HAVE_DAMAGED };
-        memcpy(want.sha256, file->sha256, 32);
-        memcpy(want.git_blob, file->git_blob, 20);
-        if (hold_fetch_run(fetcher, &want, &result, v) < 0)
+        rc = fetch_file(crew, fetcher, file, have, &result, v);
+        if (rc < 0)
             return -1;
+        believes_marker |= rc == 1; /* another fetcher brought and proved it just now */
+    }
+    if (!is_here) {
         memcpy(sha256, result.sha256, 32);
         file->size = result.size;
     }
@@ -142,37 +155,47 @@ static void *work(void *argument) {
 
 /* ---- progress, on the main thread ---- */
 
-/* Tells process 1, the log or the terminal until every worker has ended. */
+static void tell(const struct crew *crew, uint64_t done, uint64_t total, const char *waits) {
+    hold_control_say(crew->bring->control_fd, "X_HOLDFAST_PROGRESS=%llu/%llu\nSTATUS=%s", (unsigned long long) done, (unsigned long long) total, waits);
+}
+
+/* Tells process 1, the log or the terminal, and the other fetchers of the folder, until every worker has ended. */
 static void watch(struct crew *crew, uint64_t total) {
     struct hold_fetch_shared *shared = crew->shared;
     struct hold_bar bar;
-    uint64_t now = hold_job_now_ms(), said = 0, logged = now;
+    char waits[HOLD_TURN_TOLD_BYTES] = "";
+    uint64_t now = hold_job_now_ms(), said = 0, logged = now, beaten = now, every_ms = hold_turns_every_ms(&shared->turns);
     hold_bar_open(&bar, "fetch", total, now);
     pthread_mutex_lock(&shared->lock);
     while (atomic_load(&crew->n_running)) {
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += DRAW_EVERY_MS * 1000000L;
+        until.tv_nsec += (long) HOLD_MIN((uint64_t) DRAW_EVERY_MS, every_ms) * 1000000L;
         if (until.tv_nsec >= 1000000000)
             until.tv_sec++, until.tv_nsec -= 1000000000;
         (void) pthread_cond_timedwait(&shared->changed, &shared->lock, &until);
         pthread_mutex_unlock(&shared->lock);
         now = hold_job_now_ms();
-        uint64_t done = atomic_load(&shared->done_bytes);
+        if (now - beaten >= every_ms) {
+            beaten = now;
+            hold_turns_beat(&shared->turns);
+        }
+        uint64_t done = hold_turns_done(&shared->turns, waits, sizeof waits) + atomic_load(&shared->done_bytes);
+        bar.label = waits[0] ? "wait" : "fetch";
         hold_bar_step(&bar, done, now);
         if (now - said >= SAY_EVERY_MS) {
             said = now;
-            hold_control_say(crew->bring->control_fd, "X_HOLDFAST_PROGRESS=%llu/%llu", (unsigned long long) done, (unsigned long long) total);
+            tell(crew, done, total, waits);
         }
         if (!bar.is_tty && now - logged >= LOG_EVERY_MS) {
             logged = now;
-            hold_log(HOLD_LV_INFO, HOLD_EV_PROGRESS, HOLD_LU("done_bytes", done), HOLD_LU("total_bytes", total));
+            hold_log(HOLD_LV_INFO, HOLD_EV_PROGRESS, HOLD_LU("done_bytes", done), HOLD_LU("total_bytes", total), HOLD_LS("text", waits));
         }
         pthread_mutex_lock(&shared->lock);
     }
     pthread_mutex_unlock(&shared->lock);
     hold_bar_end(&bar, atomic_load(&shared->done_bytes), hold_job_now_ms());
-    hold_control_say(crew->bring->control_fd, "X_HOLDFAST_PROGRESS=%llu/%llu", (unsigned long long) atomic_load(&shared->done_bytes), (unsigned long long) total);
+    tell(crew, atomic_load(&shared->done_bytes), total, "");
 }
 
 static int run_crew(struct crew *crew, uint64_t total, struct hold_verdict *v) {

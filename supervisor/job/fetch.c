@@ -34,12 +34,14 @@ int hold_fetch_shared_open(struct hold_fetch_shared *shared, const struct hold_f
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&shared->lock, NULL);
+    hold_turns_open(&shared->turns, rules->takeover_ms, rules->uses_flock);
     pthread_cond_init(&shared->changed, &attr);
     pthread_condattr_destroy(&attr);
     return 0;
 }
 
 void hold_fetch_shared_close(struct hold_fetch_shared *shared) {
+    hold_turns_close(&shared->turns);
     pthread_mutex_destroy(&shared->lock);
     pthread_cond_destroy(&shared->changed);
     curl_global_cleanup();
@@ -52,8 +54,7 @@ void hold_fetch_stop(struct hold_fetch_shared *shared) {
     pthread_mutex_unlock(&shared->lock);
 }
 
-/* False when the errand was stopped or the deadline would pass first. */
-static bool wait_ms(struct hold_fetch_shared *shared, uint64_t ms) {
+bool hold_fetch_wait(struct hold_fetch_shared *shared, uint64_t ms) {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += (time_t) (ms / 1000);
@@ -324,6 +325,8 @@ static int on_progress(void *argument, curl_off_t total, curl_off_t now, curl_of
     uint64_t now_ms = hold_job_now_ms();
     if (atomic_load(&a->fetcher->shared->stop))
         return (int) hold_attempt_ends(a, HOLD_TRY_STOPPED, "ended because another file failed") + 1;
+    if (a->turn && atomic_load(&a->turn->is_lost))
+        return (int) hold_attempt_ends(a, HOLD_TRY_STOPPED, "another fetcher brings it") + 1;
     if (rules->deadline_at_ms && now_ms >= rules->deadline_at_ms)
         return (int) hold_attempt_ends(a, HOLD_TRY_DEADLINE, "the total deadline passed") + 1;
     if (a->split && (atomic_load(&a->split->is_over) || atomic_load(&a->split->ignores_ranges)))
@@ -465,7 +468,7 @@ int hold_attempt_wait(struct hold_attempt *a, struct hold_tries *tries, uint64_t
     if (shared->on_retry)
         shared->on_retry(&(struct hold_fetch_retry) { .name = subject(a), .why = hold_try_name(a->end), .text = a->v->err.text,
                                                       .have_bytes = reached, .delay_ms = next.delay_ms, .in_row = tries->in_row });
-    if (!wait_ms(shared, next.delay_ms))
+    if (!hold_fetch_wait(shared, next.delay_ms))
         return hold_verdict_fail(a->v, hold_try_status(HOLD_TRY_STOPPED), HOLD_E_NET, 0, "'%.*s': ended because another file failed", MAX_SHOWN, subject(a));
     *ret_next = next;
     return 0;
@@ -506,7 +509,7 @@ static int prove(struct hold_attempt *a, struct hold_digest_value *ret_value) {
 }
 
 /* Tries until the partial is complete and proven. */
-static int fetch_partial(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_partial *partial,
+static int fetch_partial(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_turn *turn, struct hold_partial *partial,
                          struct hold_fetch_result *result, struct hold_digest_value *ret_value, struct hold_verdict *v) {
     struct hold_tries tries = hold_attempt_tries(fetcher);
     struct hold_validator first = partial->from;
@@ -514,7 +517,7 @@ static int fetch_partial(struct hold_fetcher *fetcher, const struct hold_fetch_f
     tries.furthest = partial->bytes;
     bool ask = !(file->size != UINT64_MAX && partial->bytes == file->size);
     for (;;) {
-        struct hold_attempt a = { .fetcher = fetcher, .file = file, .partial = partial, .v = v, .first = &first, .changed_to = changed_to };
+        struct hold_attempt a = { .fetcher = fetcher, .file = file, .turn = turn, .partial = partial, .v = v, .first = &first, .changed_to = changed_to };
         if (!ask) {
             if (prove(&a, ret_value) == 0)
                 return 0;
@@ -588,38 +591,32 @@ static uint64_t piece_bytes_of(const struct hold_fetch_file *file, const struct 
     return can_be && rules->split_bytes && file->size >= rules->split_bytes ? HOLD_MIN(HOLD_PIECE_BYTES, HOLD_MAX(rules->split_bytes / 2, UINT64_C(1) << 20)) : 0;
 }
 
-static int fetch_pieces(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, const char *name, struct hold_partial *partial,
+static int fetch_pieces(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, const char *name, struct hold_turn *turn, struct hold_partial *partial,
                         struct hold_fetch_result *result, struct hold_digest_value *ret_value, struct hold_verdict *v) {
     struct hold_err ignored;
     hold_autofd damaged = -1;
     if (file->has_damaged && file->n_chunks == partial->pieces.n && hold_open_below(partial->folder_fd, name, O_RDONLY, 0, &damaged, &ignored) == 0 &&
         hold_pieces_salvage(&partial->pieces, damaged, file->chunks, v) < 0)
         return -1;
-    int rc = hold_split_run(fetcher, file, partial, result, ret_value, v);
+    int rc = hold_split_run(fetcher, file, turn, partial, result, ret_value, v);
     if (rc <= 0)
         return rc;
     if (hold_partial_to_stream(partial, v) < 0 || hold_partial_reserve(partial, file->size, v) < 0)
         return -1;
-    return fetch_partial(fetcher, file, partial, result, ret_value, v);
+    return fetch_partial(fetcher, file, turn, partial, result, ret_value, v);
 }
 
-int hold_fetch_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_fetch_result *ret_result, struct hold_verdict *v) {
-    hold_autofd folder = -1;
-    const char *name = NULL;
-    struct hold_partial_target target = { .size = file->size, .is_pinned = file->has_sha256 || file->has_git_blob,
-                                          .with_git = file->has_git_blob && !file->has_sha256, .piece_bytes = piece_bytes_of(file, &fetcher->shared->rules),
-                                          .progress = &fetcher->shared->done_bytes };
-    if (open_folder_of(file, &folder, &name, v) < 0 || make_key(file, target.key, v) < 0)
-        return -1;
-    target.folder_fd = folder;
+/* The file is ours to bring. */
+static int bring(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, const char *name, const struct hold_partial_target *target,
+                 struct hold_turn *turn, struct hold_fetch_result *ret_result, struct hold_verdict *v) {
     struct hold_partial partial = { .fd = -1 };
-    if (hold_partial_open(&partial, &target, v) < 0)
+    if (hold_partial_open(&partial, target, v) < 0)
         return -1;
     struct hold_fetch_result result = { 0 };
     struct hold_digest_value value = { 0 };
     int rc = hold_partial_reserve(&partial, file->size, v);
     if (rc == 0)
-        rc = target.piece_bytes ? fetch_pieces(fetcher, file, name, &partial, &result, &value, v) : fetch_partial(fetcher, file, &partial, &result, &value, v);
+        rc = target->piece_bytes ? fetch_pieces(fetcher, file, name, turn, &partial, &result, &value, v) : fetch_partial(fetcher, file, turn, &partial, &result, &value, v);
     if (rc == 0)
         rc = hold_partial_publish(&partial, name, v);
     if (rc == 0) {
@@ -630,6 +627,32 @@ int hold_fetch_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *f
         *ret_result = result;
     }
     hold_partial_close(&partial);
+    return rc;
+}
+
+int hold_fetch_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_fetch_result *ret_result, struct hold_verdict *v) {
+    struct hold_fetch_shared *shared = fetcher->shared;
+    hold_autofd folder = -1;
+    const char *name = NULL;
+    struct hold_turn turn;
+    struct stat st;
+    struct hold_partial_target target = { .size = file->size, .is_pinned = file->has_sha256 || file->has_git_blob,
+                                          .with_git = file->has_git_blob && !file->has_sha256, .piece_bytes = piece_bytes_of(file, &shared->rules),
+                                          .uses_flock = shared->rules.uses_flock, .progress = &turn.done };
+    if (open_folder_of(file, &folder, &name, v) < 0 || make_key(file, target.key, v) < 0)
+        return -1;
+    target.folder_fd = folder;
+    int rc = hold_turn_take(&turn, shared, file, folder, target.key, v);
+    target.is_owner = turn.owner.fd >= 0;
+    /* Between the caller's look and our record another may have published it. */
+    if (rc == 0 && file->is_absent && fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        rc = 1;
+    if (rc == 0)
+        rc = bring(fetcher, file, name, &target, &turn, ret_result, v);
+    /* Another took us for dead: it brings the file, and our partial may be gone from under us. */
+    if (rc < 0 && turn.is_ours && !atomic_load(&shared->stop) && (hold_turn_was_lost(&turn) || (v->status == HOLD_EXIT_FETCH_WRITE && v->err.sys == ENOENT)))
+        rc = 1;
+    hold_turn_end(&turn, &shared->turns, rc == 0, &shared->done_bytes);
     return rc;
 }
 

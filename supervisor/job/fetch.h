@@ -4,6 +4,7 @@
 #define HOLD_SUPERVISOR_JOB_FETCH_H
 
 #include "base/buf.h"
+#include "supervisor/job/turn.h"
 #include "supervisor/job/verdict.h"
 #include "supervisor/policy/manifest.h"
 #include "supervisor/policy/tries.h"
@@ -24,6 +25,8 @@ struct hold_fetch_rules {
     uint64_t deadline_at_ms;  /* hold_job_now_ms at which everything ends; 0: never */
     const char *ca_file;      /* NULL: libcurl's own */
     uint64_t split_bytes;     /* pinned files of at least this size come in pieces over several connections; 0: none */
+    uint64_t takeover_ms;     /* another fetcher of the folder that stood still for so long is taken over */
+    bool uses_flock;          /* false: as where flock means nothing */
 };
 
 /* A failed try that is followed by another, for the log. */
@@ -38,7 +41,8 @@ struct hold_fetch_retry {
 /* What all transfers of one errand share. Set up by hold_fetch_shared_open. */
 struct hold_fetch_shared {
     struct hold_fetch_rules rules;
-    _Atomic uint64_t done_bytes; /* of all files, in hand */
+    _Atomic uint64_t done_bytes; /* of all files that are there; those in work are in turns */
+    struct hold_turns turns;
     _Atomic bool stop;           /* one file failed for good: the others end with STOPPED */
     pthread_mutex_t lock;
     pthread_cond_t changed;      /* on the monotonic clock */
@@ -71,6 +75,7 @@ struct hold_fetch_file {
     const uint8_t *chunks; /* n_chunks * 32 bytes, borrowed */
     size_t n_chunks;
     bool has_damaged;      /* a file of the right size lies under the name: its good pieces are taken from it */
+    bool is_absent;        /* nothing lay under the name when the caller looked */
 };
 
 struct hold_fetch_result {
@@ -80,8 +85,9 @@ struct hold_fetch_result {
     uint64_t n_tries;
 };
 
-/* From what a dead life left to the published, proven file and its marker. Blocks; waits between tries on shared. Fails with a
- * FETCH_* status or VERIFY_DIGEST, naming file, try and last reason; the partial stays except when its bytes were wrong. */
+/* From what a dead life left to the published, proven file and its marker. 1: another fetcher of the folder was waited for or took
+ * the file over; look at it again. Blocks; waits between tries on shared. Fails with a FETCH_* status or VERIFY_DIGEST, naming file,
+ * try and last reason; the partial stays except when its bytes were wrong. */
 HOLD_MUST int hold_fetch_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_fetch_result *ret_result,
                              struct hold_verdict *v);
 

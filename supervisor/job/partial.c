@@ -5,40 +5,22 @@
 #include "base/io.h"
 #include "base/list.h"
 #include "supervisor/job/clock.h"
+#include "supervisor/job/owner.h"
 #include "supervisor/policy/manifest.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/statvfs.h>
 
 #define WRITE_BEHIND (UINT64_C(8) << 20)
 #define WRITE_PIECE ((size_t) 64 << 10) /* measured: half the kernel time of 1 MiB writes, which ask for large folios of fresh memory */
 #define MAX_SEEN 64 /* partials of one key looked at */
-#ifndef XFS_SUPER_MAGIC
-#define XFS_SUPER_MAGIC 0x58465342
-#endif
-#define ZFS_MAGIC 0x2fc12fc1
-
-/* File systems on which flock is kept between all that can see the file. */
-static bool locks_are_kept(int fd) {
-    static const unsigned long kept[] = { EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC, F2FS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC, ZFS_MAGIC };
-    struct statfs fs;
-    if (fstatfs(fd, &fs) < 0)
-        return false;
-    for (size_t i = 0; i < HOLD_COUNT_OF(kept); i++)
-        if ((unsigned long) fs.f_type == kept[i])
-            return true;
-    return false;
-}
-
 static void prefix_of(const uint8_t key[8], char out[40]) {
     char hex[17];
     hold_hex_write(key, 8, hex);
@@ -70,34 +52,55 @@ static void each_partial(int folder_fd, const uint8_t key[8], bool (*each)(int f
     closedir(folder);
 }
 
-/* Opens an existing partial and locks it; -1 when it is not a plain file, held, or gone meanwhile. */
-static int open_unheld(int folder_fd, const char *name) {
-    hold_autofd fd = openat(folder_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    struct stat mine, named;
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &mine) < 0 || !S_ISREG(mine.st_mode))
-        return -1;
-    /* Its owner may have published or removed it between open and lock. */
-    if (fstatat(folder_fd, name, &named, AT_SYMLINK_NOFOLLOW) < 0 || named.st_ino != mine.st_ino || named.st_dev != mine.st_dev)
-        return -1;
-    return hold_take_fd(&fd);
-}
-
 struct found {
     int fd;
     char name[80];
     uint64_t bytes;
+    bool is_alone; /* its writer is dead: the kernel gave us its lock */
 };
 
-static bool keep_largest(int folder_fd, const char *name, void *argument) {
-    struct found *best = argument;
-    hold_autofd fd = open_unheld(folder_fd, name);
+struct search {
+    const struct hold_partial_target *target;
+    struct found best;
+};
+
+/* The first digit after the key of a partial whose writer holds no lock. */
+#define UNLOCKED 'n'
+
+static bool is_named(int folder_fd, const char *name, int fd) {
+    struct stat mine, named;
+    return fstat(fd, &mine) == 0 && S_ISREG(mine.st_mode) && fstatat(folder_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_ino == mine.st_ino &&
+           named.st_dev == mine.st_dev;
+}
+
+/* Opens an existing partial. Its owner may publish or remove it between open and lock: then it is not named any more. */
+static bool open_old(int folder_fd, const char *name, bool uses_flock, struct found *ret) {
+    char prefix[40];
+    prefix_of((const uint8_t[8]) { 0 }, prefix);
+    hold_autofd fd = openat(folder_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0 || (best->fd >= 0 && (uint64_t) st.st_size <= best->bytes))
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return false;
+    bool is_alone = uses_flock && name[strlen(prefix)] != UNLOCKED && hold_locks_are_kept(fd) && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    if (!is_named(folder_fd, name, fd))
+        return false;
+    *ret = (struct found) { .fd = hold_take_fd(&fd), .bytes = (uint64_t) st.st_size, .is_alone = is_alone };
+    snprintf(ret->name, sizeof ret->name, "%.79s", name);
+    return true;
+}
+
+static bool keep_largest(int folder_fd, const char *name, void *argument) {
+    struct search *search = argument;
+    struct found old = { .fd = -1 };
+    if (!open_old(folder_fd, name, search->target->uses_flock, &old))
         return true;
-    hold_close_fd(&best->fd);
-    best->fd = hold_take_fd(&fd);
-    best->bytes = (uint64_t) st.st_size;
-    snprintf(best->name, sizeof best->name, "%.79s", name);
+    bool may_take = old.is_alone || search->target->is_owner;
+    if (may_take && (search->best.fd < 0 || old.bytes > search->best.bytes)) {
+        hold_close_fd(&search->best.fd);
+        search->best = old;
+    } else {
+        hold_close_fd(&old.fd);
+    }
     return true;
 }
 
@@ -190,22 +193,19 @@ static int open_map(const struct hold_partial *p, const char *partial, int flags
 }
 
 /* Locks a partial just made, to show others that we live. Between making and locking another fetcher may have taken it for
- * the leavings of a dead one: then it holds the lock, or the name is gone. A file system without locks holds for everyone. */
-static bool is_held_by_us(const struct hold_partial *p) {
-    struct stat mine, named;
-    if (flock(p->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-        return false;
-    return fstat(p->fd, &mine) == 0 && fstatat(p->folder_fd, p->name, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_ino == mine.st_ino &&
-           named.st_dev == mine.st_dev;
+ * the leavings of a dead one: then it holds the lock, or the name is gone. */
+static bool is_held_by_us(const struct hold_partial *p, bool locks) {
+    return (!locks || flock(p->fd, LOCK_EX | LOCK_NB) == 0) && is_named(p->folder_fd, p->name, p->fd);
 }
 
-static int make_own(struct hold_partial *p, const uint8_t key[8], struct hold_verdict *v) {
+static int make_own(struct hold_partial *p, const struct hold_partial_target *target, struct hold_verdict *v) {
     char prefix[40];
-    prefix_of(key, prefix);
+    bool locks = target->uses_flock && hold_locks_are_kept(p->folder_fd);
+    prefix_of(target->key, prefix);
     for (int i = 0; i < 16; i++) {
-        snprintf(p->name, sizeof p->name, "%s%08x.part", prefix, hold_job_random());
+        snprintf(p->name, sizeof p->name, "%s%s%08x.part", prefix, locks ? "" : "n", hold_job_random());
         p->fd = openat(p->folder_fd, p->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-        if (p->fd >= 0 && !is_held_by_us(p)) {
+        if (p->fd >= 0 && !is_held_by_us(p, locks)) {
             hold_close_fd(&p->fd); /* theirs now, or gone; who publishes last removes it */
             errno = EEXIST;
             continue;
@@ -275,10 +275,10 @@ static int take_pieces(struct hold_partial *p, const struct hold_partial_target 
         map = open_map(p, old->name, 0);
         prefix = map < 0 ? old->bytes : hold_pieces_prefix(map, old->bytes);
     }
-    if (old->fd >= 0 && locks_are_kept(old->fd)) {
+    if (old->fd >= 0 && old->is_alone) {
         p->fd = hold_take_fd(&old->fd);
         memcpy(p->name, old->name, sizeof p->name);
-    } else if (make_own(p, target->key, v) < 0) {
+    } else if (make_own(p, target, v) < 0) {
         return -1;
     }
     hold_autofd own_map = open_map(p, p->name, O_CREAT);
@@ -300,7 +300,7 @@ static int cut_to_stream(struct hold_partial *p, struct found *old, struct hold_
     if (map < 0)
         return 0;
     old->bytes = hold_pieces_prefix(map, old->bytes);
-    if (locks_are_kept(old->fd) && ftruncate(old->fd, (off_t) old->bytes) < 0) {
+    if (old->is_alone && ftruncate(old->fd, (off_t) old->bytes) < 0) {
         (void) hold_fail(&v->err, HOLD_E_IO, errno, "cut '%s'", old->name);
         return hold_verdict_of_write(v);
     }
@@ -311,20 +311,21 @@ static int cut_to_stream(struct hold_partial *p, struct found *old, struct hold_
 static int take_over(struct hold_partial *p, const struct hold_partial_target *target, struct found *old, struct hold_verdict *v) {
     if (cut_to_stream(p, old, v) < 0)
         return -1;
-    bool may_go_on = target->is_pinned || read_from(p, old->name, &p->from);
+    /* Without a digest only the dead are continued: one that wakes again might begin anew with another version under our eyes. */
+    bool may_go_on = target->is_pinned || (old->is_alone && read_from(p, old->name, &p->from));
     if (!may_go_on || old->bytes > target->size) {
         unlinkat(p->folder_fd, old->name, 0);
         forget_from(p, old->name);
         p->from = (struct hold_validator) { .total = UINT64_MAX };
-        return make_own(p, target->key, v);
+        return make_own(p, target, v);
     }
-    if (locks_are_kept(old->fd)) {
+    if (old->is_alone) {
         p->fd = hold_take_fd(&old->fd);
         memcpy(p->name, old->name, sizeof p->name);
         return take_prefix(p, p->fd, old->bytes, v);
     }
     struct hold_validator from = p->from;
-    if (make_own(p, target->key, v) < 0 || take_prefix(p, old->fd, old->bytes, v) < 0)
+    if (make_own(p, target, v) < 0 || take_prefix(p, old->fd, old->bytes, v) < 0)
         return -1;
     unlinkat(p->folder_fd, old->name, 0);
     forget_from(p, old->name);
@@ -333,13 +334,16 @@ static int take_over(struct hold_partial *p, const struct hold_partial_target *t
 
 int hold_partial_open(struct hold_partial *p, const struct hold_partial_target *target, struct hold_verdict *v) {
     *p = (struct hold_partial) { .folder_fd = target->folder_fd, .fd = -1, .from = { .total = UINT64_MAX }, .progress = target->progress, .pieces = { .map_fd = -1 } };
+    p->is_owner = target->is_owner;
+    p->uses_flock = target->uses_flock;
     memcpy(p->key, target->key, sizeof p->key);
     if (target->piece_bytes == 0 && hold_hasher_open(&p->hasher, target->with_git, target->size, &v->err) < 0)
         return hold_verdict_is(v, HOLD_EXIT_INTERNAL);
-    struct found old = { .fd = -1 };
-    each_partial(target->folder_fd, target->key, keep_largest, &old);
-    int rc = target->piece_bytes ? take_pieces(p, target, &old, v) : old.fd >= 0 ? take_over(p, target, &old, v) : make_own(p, target->key, v);
-    hold_close_fd(&old.fd);
+    struct search search = { .target = target, .best = { .fd = -1 } };
+    struct found *old = &search.best;
+    each_partial(target->folder_fd, target->key, keep_largest, &search);
+    int rc = target->piece_bytes ? take_pieces(p, target, old, v) : old->fd >= 0 ? take_over(p, target, old, v) : make_own(p, target, v);
+    hold_close_fd(&old->fd);
     if (rc < 0)
         hold_partial_close(p);
     return rc;
@@ -436,14 +440,15 @@ int hold_partial_digest(struct hold_partial *p, struct hold_digest_value *ret_va
     return hold_hasher_end(&p->hasher, ret_value, &v->err) < 0 ? hold_verdict_is(v, HOLD_EXIT_INTERNAL) : 0;
 }
 
-/* The lock falls with the name: what nobody holds is rubbish of the dead, now that the target is there. */
-static bool remove_unheld(int folder_fd, const char *name, void *argument) {
+/* Now that the target is there, what nobody holds is rubbish of the dead; for the holder of the record, everything is. */
+static bool remove_rubbish(int folder_fd, const char *name, void *argument) {
     const struct hold_partial *p = argument;
-    hold_autofd fd = open_unheld(folder_fd, name);
-    if (fd >= 0 && locks_are_kept(fd)) {
+    struct found old = { .fd = -1 };
+    if (open_old(folder_fd, name, p->uses_flock, &old) && (old.is_alone || p->is_owner)) {
         unlinkat(folder_fd, name, 0);
         forget_from(p, name);
     }
+    hold_close_fd(&old.fd);
     return true;
 }
 
@@ -459,7 +464,7 @@ int hold_partial_publish(struct hold_partial *p, const char *name, struct hold_v
     if (hold_publish(p->folder_fd, p->fd, p->name, name, &v->err) < 0)
         return hold_verdict_of_write(v);
     forget_from(p, p->name);
-    each_partial(p->folder_fd, p->key, remove_unheld, p);
+    each_partial(p->folder_fd, p->key, remove_rubbish, p);
     p->name[0] = '\0';
     return 0;
 }

@@ -2,8 +2,9 @@
  *
  * Every fetcher writes a partial of its own (".holdfast-<key>-<random>.part", O_EXCL, locked while it lives). A partial
  * that a dead fetcher left is taken over: its bytes are read and hashed again, never trusted, so torn writes are found at
- * the end by the digest. On a file system whose locks mean something it is continued in place; elsewhere its bytes are
- * copied into an own partial, so that a writer believed dead can spoil nothing. */
+ * the end by the digest. Where the kernel gave us its lock its writer is dead for certain, and it is continued in place; elsewhere
+ * the holder of the file's record (owner.h) copies its bytes into a partial of its own, so that a writer believed dead, and
+ * awake again, can spoil nothing: it finds its own partial gone when it wants to publish. */
 #ifndef HOLD_SUPERVISOR_JOB_PARTIAL_H
 #define HOLD_SUPERVISOR_JOB_PARTIAL_H
 
@@ -28,6 +29,7 @@ struct hold_partial {
     int folder_fd; /* borrowed: the folder of the target */
     int fd;
     uint8_t key[8];
+    bool is_owner, uses_flock;
     char name[80];
     uint64_t bytes;  /* contiguous from 0 on disk or in the block */
     uint64_t synced; /* write-behind was asked for up to here */
@@ -55,6 +57,8 @@ struct hold_partial_target {
     bool is_pinned;
     bool with_git;
     uint64_t piece_bytes;
+    bool is_owner;   /* we hold the record (owner.h): partials of others are of the dead or the displaced */
+    bool uses_flock;
     _Atomic uint64_t *progress;
 };
 HOLD_MUST int hold_partial_open(struct hold_partial *p, const struct hold_partial_target *target, struct hold_verdict *v);

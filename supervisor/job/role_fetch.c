@@ -14,9 +14,9 @@
 
 struct fetch_config {
     const char *out, *url, *sha256, *state, *manifest, *digest, *ca_file, *hub_endpoint, *hub_token, *hub_token_path;
-    uint64_t size, tries, backoff_ms, backoff_max_ms, retry_after_max_ms, connect_ms, stall_ms, stall_bytes, deadline_ms, connections, split_bytes, reserve_bytes;
+    uint64_t size, tries, backoff_ms, backoff_max_ms, retry_after_max_ms, connect_ms, stall_ms, stall_bytes, deadline_ms, connections, split_bytes, reserve_bytes, takeover_ms;
     struct hold_strs again;
-    bool deep, refresh;
+    bool deep, refresh, flock;
 };
 
 #define ROW(n, t, f, d, lo, hi, h, ...) { .name = n, .type = HOLD_OPT_##t, .offset = offsetof(struct fetch_config, f), .initial = d, .min = lo, .max = hi, .help = h, __VA_ARGS__ }
@@ -43,6 +43,8 @@ static const struct hold_opt rows[] = {
     ROW("fetch-stall-bytes", BYTES, stall_bytes, "1MiB", 0, 0, "bytes that must come in that window"),
     ROW("fetch-deadline", MS, deadline_ms, "6h", 0, 2592000000, "total time for everything; 0: none"),
     ROW("fetch-reserve", BYTES, reserve_bytes, "64MiB", 0, 0, "disk space that stays free"),
+    ROW("fetch-takeover", MS, takeover_ms, "60s", 200, 3600000, "another fetcher of the same folder whose record stands still for this long is taken over"),
+    ROW("fetch-flock", BOOL, flock, "true", 0, 0, "where the kernel keeps file locks, learn of another fetcher's death from them at once; --no-fetch-flock: as on a network file system"),
     ROW("ca-file", STR, ca_file, NULL, 0, 0, "certificates to trust", .value = "FILE", .env = "SSL_CERT_FILE"),
     ROW("hf-endpoint", STR, hub_endpoint, "https://huggingface.co", 0, 0, "the hub behind hf://", .value = "URL", .env = "HF_ENDPOINT"),
     ROW("hf-token", SECRET, hub_token, NULL, 0, 0, "token for the hub; it never follows a redirect to another host", .env = "HF_TOKEN"),
@@ -98,7 +100,7 @@ static int run(const struct fetch_config *c, const struct hold_strs *words, int 
     struct hold_fetch_rules rules = { .tries = c->tries, .backoff_ms = c->backoff_ms, .backoff_max_ms = c->backoff_max_ms,
                                       .retry_after_max_ms = c->retry_after_max_ms, .connect_ms = c->connect_ms, .stall_ms = c->stall_ms,
                                       .stall_bytes = c->stall_bytes, .deadline_at_ms = c->deadline_ms ? hold_job_now_ms() + c->deadline_ms : 0,
-                                      .split_bytes = c->split_bytes, .ca_file = hold_role_ca_file(c->ca_file, ca, sizeof ca) };
+                                      .split_bytes = c->split_bytes, .takeover_ms = c->takeover_ms, .uses_flock = c->flock, .ca_file = hold_role_ca_file(c->ca_file, ca, sizeof ca) };
     struct hold_fetch_shared shared;
     if (hold_fetch_shared_open(&shared, &rules, v) < 0)
         return -1;

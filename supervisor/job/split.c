@@ -124,15 +124,15 @@ static int lead(struct hold_fetcher *fetcher, struct hold_fetch_split *split, ui
     struct hold_tries tries = hold_attempt_tries(fetcher);
     tries.furthest = hold_pieces_have(split->pieces);
     for (;;) {
-        struct hold_attempt a = { .fetcher = fetcher, .file = split->file, .v = v, .split = split, .gather = gather };
+        struct hold_attempt a = { .fetcher = fetcher, .file = split->file, .turn = split->turn, .v = v, .split = split, .gather = gather };
         if (!try_piece(&a)) {
             bool is_whole = hold_pieces_wait(split->pieces, LOOK_EVERY_MS);
             if (is_whole && prove(&a, ret_sha256) == 0)
                 return 0;
-            if (!is_whole && !atomic_load(&shared->stop))
+            if (!is_whole && !atomic_load(&shared->stop) && !atomic_load(&split->turn->is_lost))
                 continue;
             if (!is_whole)
-                hold_attempt_ends(&a, HOLD_TRY_STOPPED, "ended because another file failed");
+                hold_attempt_ends(&a, HOLD_TRY_STOPPED, "ended because another file failed, or another fetcher brings this one");
         } else if (atomic_load(&split->ignores_ranges)) {
             return 1;
         } else if (a.end == HOLD_TRY_DONE) {
@@ -144,13 +144,13 @@ static int lead(struct hold_fetcher *fetcher, struct hold_fetch_split *split, ui
     }
 }
 
-int hold_split_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_partial *partial,
+int hold_split_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_turn *turn, struct hold_partial *partial,
                    struct hold_fetch_result *result, struct hold_digest_value *ret_value, struct hold_verdict *v) {
     hold_autofree struct hold_fetch_split *split = calloc(1, sizeof *split);
     hold_autofree uint8_t *gather = malloc(HOLD_ATTEMPT_GATHER);
     if (!split || !gather)
         return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, 0, "no memory for a transfer in pieces");
-    *split = (struct hold_fetch_split) { .file = file, .pieces = &partial->pieces };
+    *split = (struct hold_fetch_split) { .file = file, .turn = turn, .pieces = &partial->pieces };
     struct hold_fetch_shared *shared = hold_fetcher_shared(fetcher);
     list(shared, split);
     int rc = lead(fetcher, split, gather, ret_value->sha256, v);
@@ -191,7 +191,7 @@ bool hold_fetch_help(struct hold_fetcher *fetcher) {
     bool has_helped = false, closes = !gather;
     while (!closes && !atomic_load(&split->is_over) && !atomic_load(&split->ignores_ranges)) {
         struct hold_verdict v = { 0 };
-        struct hold_attempt a = { .fetcher = fetcher, .file = split->file, .v = &v, .split = split, .gather = gather };
+        struct hold_attempt a = { .fetcher = fetcher, .file = split->file, .turn = split->turn, .v = &v, .split = split, .gather = gather };
         if (!try_piece(&a))
             break;
         has_helped |= a.received > 0;

@@ -11,6 +11,7 @@ that contain PART (all without it). Counters are kept for each address, so `drop
   stall:B  drip:B    the first answer stands still after B bytes, or brings 4 bytes a second
   mute:N             the first N requests are never answered
   change:B           the first answer is cut after B bytes; from then on content and ETag are others
+  slow:B             every answer brings B bytes a second
   norange  wrongrange:N  short:N  long:N  html:N  pointer  redirect  tags  noetag
 """
 import email.utils, hashlib, http.server, json, os, re, socket, ssl, struct, sys, threading, time, urllib.parse
@@ -138,7 +139,7 @@ class Origin(http.server.BaseHTTPRequestHandler):
         key, cut, reset, flip = self.path.split('?')[0], None, False, False
         etag, wants_range = getattr(self, 'hub_etag', None) or '"%s"' % hashlib.sha1(data).hexdigest(), True
         ctype = 'application/octet-stream'
-        stall = drip = None
+        stall = drip = slow = None
         for name, *args in faults:
             n = [int(a) for a in args if a.isdigit()] or [0]
             seen = count((key, name)) if name in ('drop', 'status', 'cutonce', 'stall', 'drip', 'mute', 'change', 'wrongrange', 'short', 'long', 'html', 'tags') else 0
@@ -165,6 +166,8 @@ class Origin(http.server.BaseHTTPRequestHandler):
                 stall = n[0]
             if name == 'drip' and seen == 1:
                 drip = n[0]
+            if name == 'slow':
+                slow = n[0]
             if name == 'change':
                 if seen == 1:
                     cut = n[0]
@@ -231,7 +234,11 @@ class Origin(http.server.BaseHTTPRequestHandler):
             if reset:
                 time.sleep(.05)  # what was sent arrives; a reset discards it otherwise
             return self.die(reset)
-        self.wfile.write(body)
+        step = max(1, slow // 20) if slow else len(body) or 1
+        for at in range(0, len(body), step):
+            self.wfile.write(body[at:at + step])
+            if slow:
+                time.sleep(.05)
 
 
 def main():

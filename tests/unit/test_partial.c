@@ -42,7 +42,7 @@ static int count(const char *end) {
 }
 
 static struct hold_partial_target target(bool is_pinned, uint64_t size) {
-    return (struct hold_partial_target) { .folder_fd = folder_fd, .key = { 1, 2, 3, 4, 5, 6, 7, 8 }, .size = size, .is_pinned = is_pinned };
+    return (struct hold_partial_target) { .folder_fd = folder_fd, .key = { 1, 2, 3, 4, 5, 6, 7, 8 }, .size = size, .is_pinned = is_pinned, .uses_flock = true };
 }
 
 static uint8_t pattern[3000000];
