@@ -65,6 +65,7 @@ lint() {
     python3 tests/lint/lint.py
     python3 tests/lint/plant.py
     python3 docs/tables.py --check build/release/bin/holdfast
+    python3 docs/chart.py --check
     local scripts prose
     mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
     mapfile -t prose < <(git ls-files '*.md' '*.c' '*.h' '*.sh' '*.py' | grep -vE 'checkpoint|golden|corpus')

@@ -1,53 +1,108 @@
+{{/* Names, labels and images. */}}
 {{- define "holdfast.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "holdfast.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride -}}
 {{- else if contains (include "holdfast.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name (include "holdfast.name" .) | trunc 63 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name (include "holdfast.name" .) | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
 {{- define "holdfast.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "holdfast.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: server
 {{- end -}}
 
+{{/* Labels of an object that no Service selects; the workload's pods get the selector labels on top. */}}
 {{- define "holdfast.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{ include "holdfast.selectorLabels" . }}
+app.kubernetes.io/name: {{ include "holdfast.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
-{{- define "holdfast.image" -}}
-{{- if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
-{{- else -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- define "holdfast.metadata" -}}
+name: {{ include "holdfast.fullname" . }}
+labels: {{- include "holdfast.labels" . | nindent 2 }}
 {{- end -}}
+
+{{/* One image: (list root map). A digest wins over the tag. */}}
+{{- define "holdfast.imageOf" -}}
+{{- $root := index . 0 -}}
+{{- $image := index . 1 -}}
+{{- with $image.registry | default $root.Values.global.imageRegistry }}{{ . }}/{{ end -}}
+{{ $image.repository }}
+{{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default $root.Chart.AppVersion }}{{ end -}}
+{{- end -}}
+
+{{/* The image that contains holdfast, for everything that is not the server, and where it lies there. */}}
+{{- define "holdfast.ownImage" -}}
+{{- $image := ternary .Values.install.image .Values.image .Values.install.enabled -}}
+image: {{ include "holdfast.imageOf" (list . $image) | quote }}
+imagePullPolicy: {{ $image.pullPolicy }}
+{{- end -}}
+{{- define "holdfast.ownProgram" -}}
+{{ ternary "/opt/holdfast" .Values.prefix .Values.install.enabled }}/bin/holdfast
+{{- end -}}
+
+{{/* holdfast in the server's container. */}}
+{{- define "holdfast.program" -}}
+{{ ternary .Values.install.path .Values.prefix .Values.install.enabled }}/bin/holdfast
 {{- end -}}
 
 {{- define "holdfast.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
-{{- default (include "holdfast.fullname" .) .Values.serviceAccount.name -}}
+{{- .Values.serviceAccount.name | default (include "holdfast.fullname" .) -}}
 {{- else -}}
-{{- default "default" .Values.serviceAccount.name -}}
+{{- .Values.serviceAccount.name | default "default" -}}
 {{- end -}}
 {{- end -}}
 
-{{/* One probe: what it asks ("live", "ready", "startup"), as http or exec. */}}
-{{- define "holdfast.probe" -}}
-{{- if eq .type "exec" -}}
-exec:
-  command: ["/opt/holdfast/bin/holdfast", "probe", {{ .what | quote }}]
+{{/* "yes" when the server is holdfast's own runtime. */}}
+{{- define "holdfast.isOwn" -}}
+{{- if not (or .Values.preset .Values.command) }}yes{{ end -}}
+{{- end -}}
+
+{{/* The model's sources as a list, in JSON. */}}
+{{- define "holdfast.sources" -}}
+{{- if kindIs "string" .Values.model.source -}}
+{{- if .Values.model.source }}{{ list .Values.model.source | toJson }}{{ else }}[]{{ end -}}
 {{- else -}}
-httpGet:
-  path: {{ get (dict "live" "/livez" "ready" "/readyz" "startup" "/startupz") .what }}
-  port: status
+{{- .Values.model.source | default list | toJson -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The folder of the model's files. */}}
+{{- define "holdfast.modelDir" -}}
+{{ .Values.cache.mountPath }}/{{ .Values.model.name }}
+{{- end -}}
+
+{{/* The claim of the model's files, or nothing. */}}
+{{- define "holdfast.claim" -}}
+{{- if .Values.cache.existingClaim -}}
+{{- .Values.cache.existingClaim -}}
+{{- else if and (eq .Values.cache.type "pvc") (eq .Values.kind "Deployment") -}}
+{{- include "holdfast.fullname" . }}-models
+{{- end -}}
+{{- end -}}
+
+{{/* Seconds until the kubelet gives a start up: the sum of what holdfast allows it, so that holdfast judges first. 0: no bound. */}}
+{{- define "holdfast.startBudget" -}}
+{{- $s := .Values.start -}}
+{{- if eq (int $s.backstop) 0 -}}
+0
+{{- else -}}
+{{- $fetch := ternary (int $s.fetchDeadline) 0 (and (ne (include "holdfast.sources" .) "[]") (eq .Values.model.fetchBy "server")) -}}
+{{- add $fetch (int $s.backstop) (int $s.warmTimeout) (int .Values.probes.startup.margin) (int .Values.probes.startup.delay) -}}
 {{- end -}}
 {{- end -}}

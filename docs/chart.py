@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Makes helm/holdfast/values.schema.json and the table of values in its README.md from values.yaml.
+
+  chart.py [--check]     --check changes nothing and fails when one of them is stale
+values.yaml is written in a narrow style, read here without a YAML library: block maps, two blanks a level, flow values on one line;
+"# -- text" describes the key below it, "# @ {json}" is merged into its schema. A type follows from the default: an integer is at
+least 0, a map that is written out admits no other key, `{}` and `[]` hold what their "# @" says.
+"""
+import json
+import os
+import re
+import sys
+
+CHART = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'helm', 'holdfast')
+STRING = {'type': 'string'}
+STRINGS = {'type': 'object', 'additionalProperties': STRING}
+
+
+def closed(required=(), **properties):
+    return {'type': 'object', 'additionalProperties': False, **({'required': list(required)} if required else {}), 'properties': properties}
+
+
+QUANTITY = {'type': ['string', 'integer', 'number'], 'pattern': '^[0-9]+(\\.[0-9]+)?(m|[kKMGTPE]i?)?$'}
+QUANTITIES = {'type': 'object', 'additionalProperties': QUANTITY}
+ANY_OBJECT = {'type': 'object'}
+DEFINITIONS = {  # pieces of Kubernetes' own types that values are made of
+    'strings': STRINGS,
+    'amount': {'type': ['integer', 'string', 'null'], 'minimum': 0, 'pattern': '^[0-9]+%$'},
+    'named': {'type': 'object', 'required': ['name'], 'properties': {'name': {'type': 'string', 'minLength': 1}}},
+    'mount': {'type': 'object', 'required': ['name', 'mountPath'], 'properties': {'name': STRING, 'mountPath': {'type': 'string', 'pattern': '^/'}}},
+    'resources': closed(requests=QUANTITIES, limits=QUANTITIES, claims={'type': 'array', 'items': closed(['name'], name=STRING, request=STRING)}),
+    'env': closed(['name'], name={'type': 'string', 'pattern': '^[-._a-zA-Z][-._a-zA-Z0-9]*$'}, value=STRING, valueFrom=ANY_OBJECT),
+    'envFrom': closed(prefix=STRING, configMapRef=ANY_OBJECT, secretRef=ANY_OBJECT),
+    'toleration': closed(key=STRING, operator={'enum': ['Exists', 'Equal']}, value=STRING, tolerationSeconds={'type': 'integer'},
+                         effect={'enum': ['', 'NoSchedule', 'PreferNoSchedule', 'NoExecute']}),
+    'affinity': closed(nodeAffinity=ANY_OBJECT, podAffinity=ANY_OBJECT, podAntiAffinity=ANY_OBJECT),
+    'spread': closed(['maxSkew', 'topologyKey', 'whenUnsatisfiable'], maxSkew={'type': 'integer', 'minimum': 1}, topologyKey=STRING,
+                     whenUnsatisfiable={'enum': ['DoNotSchedule', 'ScheduleAnyway']}, minDomains={'type': 'integer'}, labelSelector=ANY_OBJECT,
+                     matchLabelKeys={'type': 'array'}, nodeAffinityPolicy=STRING, nodeTaintsPolicy=STRING),
+    'peer': closed(ipBlock=ANY_OBJECT, namespaceSelector=ANY_OBJECT, podSelector=ANY_OBJECT),
+}
+# Names that other charts use: known to the schema so that a template can refuse them by naming ours (templates/_checks.tpl).
+FOREIGN = ['replicaCount', 'autoscaling', 'persistence', 'env', 'envFrom', 'volumes', 'volumeMounts', 'livenessProbe', 'readinessProbe', 'startupProbe',
+           'podDisruptionBudget', 'terminationGracePeriodSeconds', 'metrics', 'ingress']
+
+
+def scalar(text):
+    """The type of a flow value, as far as a schema needs it."""
+    if text in ('{}', ''):
+        return {'type': 'object'}
+    if text.startswith('['):
+        return {'type': 'array'}
+    if text.startswith('{'):
+        return {'type': 'object'}
+    if text == 'null':
+        return {}
+    if text in ('true', 'false'):
+        return {'type': 'boolean'}
+    if re.fullmatch(r'-?[0-9]+', text):
+        return {'type': 'integer', 'minimum': 0}
+    return {'type': 'string'}
+
+
+def read(path):
+    """The keys in order: (dotted name, level, default as written or None for a map, description, schema piece)."""
+    out, comment, piece, names = [], [], {}, []
+    with open(path, encoding='utf-8') as f:
+        for number, line in enumerate(f, 1):
+            line = line.rstrip('\n')
+            text = line.strip()
+            if text.startswith('# -- '):
+                comment = [text[5:]]
+            elif text.startswith('# @ '):
+                piece = json.loads(text[4:])
+            elif text.startswith('#'):
+                comment.append(text[2:])
+            elif not text:
+                comment, piece = [], {}
+            else:
+                m = re.fullmatch(r'( *)([A-Za-z]\w*):(?: (.+))?', line)
+                if not m or len(m[1]) % 2:
+                    sys.exit(f'{path}:{number}: not in the style that this file keeps: {text}')
+                level = len(m[1]) // 2
+                names = names[:level] + [m[2]]
+                out.append(('.'.join(names), level, m[3], ' '.join(comment), piece))
+                comment, piece = [], {}
+    return out
+
+
+def raw(rows, name):
+    """Is this key below one whose schema is given whole?"""
+    return any(name.startswith(n + '.') and ('$ref' in p or 'additionalProperties' in p) for n, _, _, _, p in rows)
+
+
+def schema(rows):
+    root = {'$schema': 'http://json-schema.org/draft-07/schema#', 'title': 'values of the holdfast chart', **closed(), 'definitions': DEFINITIONS}
+    for name, _, default, text, piece in rows:
+        if raw(rows, name):
+            continue
+        at = root
+        for part in name.split('.')[:-1]:
+            at = at['properties'][part]
+        own = closed() if default is None and not piece else {} if '$ref' in piece or 'oneOf' in piece or 'enum' in piece else scalar(default or '')
+        at['properties'][name.split('.')[-1]] = {**({'description': text} if text else {}), **own, **piece}
+    root['properties']['global']['additionalProperties'] = True  # other charts' too
+    for name in FOREIGN:
+        root['properties'][name] = {'deprecated': True}
+    root['properties']['model']['properties']['sources'] = {'deprecated': True}
+    root['properties']['probes']['properties']['startup']['properties']['backstop'] = {'deprecated': True}
+    return json.dumps(root, indent=2, ensure_ascii=False) + '\n'
+
+
+def block(rows, name):
+    """A map that is given whole, as one line."""
+    return '{' + ', '.join(f'{n.split(".")[-1]}: {d}' for n, _, d, _, _ in rows if n.startswith(name + '.')) + '}'
+
+
+def table(rows):
+    out = ['| key | default | meaning |\n| --- | --- | --- |\n']
+    for name, _, default, text, piece in rows:
+        if raw(rows, name) or (default is None and not piece):
+            continue
+        shown = default if default is not None else block(rows, name)
+        out.append(f'| `{name}` | `{shown}` | {text.replace("|", chr(92) + "|")} |\n')
+    return ''.join(out)
+
+
+def main():
+    rows = read(os.path.join(CHART, 'values.yaml'))
+    nameless = [n for n, _, d, t, p in rows if not t and not raw(rows, n) and (d is not None or p)]
+    if nameless:
+        sys.exit('values.yaml: no description: ' + ', '.join(nameless))
+    readme = os.path.join(CHART, 'README.md')
+    with open(readme, encoding='utf-8') as f:
+        text = f.read()
+    wanted = {os.path.join(CHART, 'values.schema.json'): schema(rows),
+              readme: re.sub(r'(<!-- values -->\n).*?(<!-- end -->\n)', lambda m: m[1] + table(rows) + m[2], text, flags=re.S)}
+    stale = 0
+    for path, content in wanted.items():
+        before = None
+        if os.path.exists(path):
+            with open(path, encoding='utf-8') as f:
+                before = f.read()
+        if before != content:
+            stale += 1
+            print(f'{os.path.relpath(path)}: {"stale (make docs)" if "--check" in sys.argv else "written"}')
+            if '--check' not in sys.argv:
+                with open(path, 'w', encoding='utf-8') as f:
+                    f.write(content)
+    if '--check' in sys.argv:
+        print(('not ok' if stale else 'ok') + ' the schema and README of the chart are ' + ('stale' if stale else 'fresh'))
+        sys.exit(1 if stale else 0)
+
+
+if __name__ == '__main__':
+    main()
