@@ -128,14 +128,14 @@ bool hold_json_str(const struct cJSON *v, const char **ret) {
 
 /* Exactly representable integers only: beyond 2^53 a double may stand for a neighbour. */
 bool hold_json_u64(const struct cJSON *v, uint64_t *ret) {
-    if (!cJSON_IsNumber(v) || !(v->valuedouble >= 0 && v->valuedouble <= 0x1p53) || v->valuedouble != floor(v->valuedouble))
+    if (!cJSON_IsNumber(v) || !(v->valuedouble >= 0 && v->valuedouble < 0x1p53) || v->valuedouble != floor(v->valuedouble))
         return false;
     *ret = (uint64_t) v->valuedouble;
     return true;
 }
 
 bool hold_json_i64(const struct cJSON *v, int64_t *ret) {
-    if (!cJSON_IsNumber(v) || !(fabs(v->valuedouble) <= 0x1p53) || v->valuedouble != floor(v->valuedouble))
+    if (!cJSON_IsNumber(v) || !(fabs(v->valuedouble) < 0x1p53) || v->valuedouble != floor(v->valuedouble))
         return false;
     *ret = (int64_t) v->valuedouble;
     return true;

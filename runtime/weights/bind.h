@@ -10,8 +10,6 @@
 
 #include <stddef.h>
 
-#define HOLD_BIND_MAX_FINDINGS 10u
-
 /* One file and its directory; the position in the array is the plan's file number. */
 struct hold_bind_file {
     const char *name;
@@ -19,7 +17,7 @@ struct hold_bind_file {
 };
 
 /* Nothing missing, nothing extra, nothing twice; shapes exactly as needed; dtype BF16, F32 or F16. ret_tensors: the plan's
- * rows, sorted by role and layer, in the arena. Fails with FORMAT; the text has up to HOLD_BIND_MAX_FINDINGS findings, and
+ * rows, sorted by role and layer, in the arena. Fails with FORMAT; the text has up to HOLD_FINDINGS_MAX findings, and
  * ret_findings (may be NULL) gets one line each, uncut. */
 HOLD_MUST int hold_spec_bind(const struct hold_record *record, const struct hold_bind_file *files, size_t n_files,
                              struct hold_arena *arena, const struct hold_plan_tensor **ret_tensors, size_t *ret_n,

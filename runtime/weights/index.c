@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char what[] = "model.safetensors.index.json";
-
 static int by_name(const void *a, const void *b) {
     const struct hold_index_entry *x = a, *y = b;
     return strcmp(x->name, y->name);
@@ -20,7 +18,7 @@ static int by_text(const void *a, const void *b) {
     return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-int hold_index_parse(const char *text, size_t n, struct hold_arena *arena, struct hold_index *ret_index, struct hold_err *err) {
+int hold_index_parse(const char *text, size_t n, const char *what, struct hold_arena *arena, struct hold_index *ret_index, struct hold_err *err) {
     hold_autojson *root = NULL;
     const struct hold_json_limits limits = { .max_bytes = HOLD_INDEX_MAX_BYTES, .max_depth = 4, .max_tokens = 4 * HOLD_ST_MAX_TENSORS };
     if (hold_json_parse(text, n, what, limits, &root, err) < 0)
@@ -65,4 +63,35 @@ const char *hold_index_find(const struct hold_index *index, const char *name) {
     const struct hold_index_entry key = { .name = name };
     const struct hold_index_entry *found = bsearch(&key, index->entries, index->n_entries, sizeof key, by_name);
     return found ? found->file : NULL;
+}
+
+bool hold_index_names(const struct hold_index *index, const char *file) {
+    return index->n_files && bsearch(&file, index->files, index->n_files, sizeof file, by_text);
+}
+
+static const struct hold_st *directory_of(const struct hold_bind_file *files, size_t n_files, const char *name) {
+    for (size_t i = 0; i < n_files; i++)
+        if (strcmp(files[i].name, name) == 0)
+            return &files[i].st;
+    return NULL;
+}
+
+void hold_index_check(const struct hold_index *index, const struct hold_bind_file *files, size_t n_files, struct hold_findings *findings) {
+    for (size_t i = 0; i < index->n_files; i++)
+        if (!directory_of(files, n_files, index->files[i])) {
+            hold_findings_add(findings, "shard %.200s is not there", index->files[i]);
+            findings->is_missing = true;
+        }
+    for (size_t i = 0; i < index->n_entries; i++) {
+        const struct hold_index_entry *e = &index->entries[i];
+        const struct hold_st *st = directory_of(files, n_files, e->file);
+        if (st && !hold_st_find(st, e->name))
+            hold_findings_add(findings, "the index says that %.160s is in %.100s, but it is not", e->name, e->file);
+    }
+    for (size_t i = 0; i < n_files; i++)
+        for (size_t k = 0; k < files[i].st.n_tensors; k++) {
+            const char *name = files[i].st.tensors[k].name, *file = hold_index_find(index, name);
+            if (!file || strcmp(file, files[i].name) != 0)
+                hold_findings_add(findings, "%.100s holds %.160s, which the index places %s%.100s", files[i].name, name, file ? "in " : "nowhere", file ? file : "");
+        }
 }

@@ -12,10 +12,12 @@
 #include "runtime/text/token.h"
 #include "runtime/text/token_json.h"
 #include "runtime/weights/bind.h"
+#include "runtime/weights/containers.h"
 #include "runtime/weights/index.h"
 #include "runtime/weights/record.h"
 #include "runtime/weights/safetensors.h"
 #include "runtime/weights/spec.h"
+#include "runtime/weights/torch.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -64,14 +66,10 @@ static bool ends_with(const char *name, const char *end) {
     return n >= n_end && strcmp(name + n - n_end, end) == 0;
 }
 
-static bool is_pickle_name(const char *name) {
-    return ends_with(name, ".bin") || ends_with(name, ".pth") || ends_with(name, ".pt") || ends_with(name, ".ckpt");
-}
-
 bool hold_model_file_is_read(const char *name) {
     static const char *const names[] = { "config.json",    "generation_config.json", "preprocessor_config.json", "processor_config.json",
                                          "tokenizer.json", "tokenizer_config.json",  "chat_template.jinja",      INDEX_NAME };
-    return hold_index_of(names, HOLD_COUNT_OF(names), name) >= 0 || ends_with(name, ".safetensors") || is_pickle_name(name);
+    return hold_index_of(names, HOLD_COUNT_OF(names), name) >= 0 || hold_containers_reads(name);
 }
 
 static struct hold_text_file text_file(const struct proof *p, const char *name) {
@@ -96,13 +94,19 @@ static int record_prove(struct proof *p, struct hold_err *err) {
     return 0;
 }
 
-static int pickles_refuse(const struct proof *p, struct hold_err *err) {
-    for (size_t i = 0; i < p->n_files; i++)
-        if (is_pickle_name(p->files[i].name))
-            return hold_fail(err, HOLD_E_FORMAT, 0,
-                             "%.100s is a PyTorch pickle, which is never executed here; convert the checkpoint: load it with transformers and "
-                             "save_pretrained(..., safe_serialization=True)",
-                             p->files[i].name);
+/* No safetensors: a checkpoint of PyTorch is proven all the same, so that a damaged or hostile one is called that. */
+static int pickles_refuse(struct proof *p, struct hold_err *err) {
+    for (size_t i = 0; i < p->n_files; i++) {
+        struct hold_torch torch;
+        if (!hold_torch_name_is_weights(p->files[i].name))
+            continue;
+        if (hold_torch_parse(p->files[i].data, p->files[i].bytes, p->files[i].name, &p->arena, &torch, err) < 0)
+            return -1;
+        return hold_fail(err, HOLD_E_FORMAT, 0,
+                         "%.100s is a sound PyTorch checkpoint of %zu tensors, but holdfast-runtime reads safetensors; convert it: load it with transformers and "
+                         "save_pretrained(..., safe_serialization=True)",
+                         p->files[i].name, torch.n_tensors);
+    }
     return hold_fail(err, HOLD_E_MISSING, 0, "neither %s nor %s is in the model folder", INDEX_NAME, SINGLE_NAME);
 }
 
@@ -112,7 +116,7 @@ static int shards_parse(struct proof *p, struct hold_err *err) {
     const char *const *names = single;
     p->n_shards = 1;
     if (index) {
-        if (hold_index_parse(index->data, index->bytes, &p->arena, &p->index, err) < 0)
+        if (hold_index_parse(index->data, index->bytes, INDEX_NAME, &p->arena, &p->index, err) < 0)
             return -1;
         names = p->index.files;
         p->n_shards = p->index.n_files;
@@ -122,22 +126,18 @@ static int shards_parse(struct proof *p, struct hold_err *err) {
     p->shards = hold_arena_array(&p->arena, p->n_shards, sizeof *p->shards);
     if (!p->shards)
         return hold_fail(err, HOLD_E_LIMIT, 0, "no memory for %zu shards", p->n_shards);
-    for (size_t i = 0; i < p->n_shards; i++) {
+    const size_t n_named = p->n_shards;
+    p->n_shards = 0;
+    for (size_t i = 0; i < n_named; i++) {
         const struct hold_model_file *f = file_find(p, names[i]);
         if (!f)
-            return hold_fail(err, HOLD_E_MISSING, 0, "shard %.200s, named by %s, is not in the model folder", names[i], INDEX_NAME);
-        p->shards[i].name = names[i];
-        if (hold_st_parse(f->data, f->bytes, names[i], &p->arena, &p->shards[i].st, err) < 0)
+            continue; /* told by index_prove, with the others */
+        p->shards[p->n_shards].name = names[i];
+        if (hold_st_parse(f->data, f->bytes, names[i], &p->arena, &p->shards[p->n_shards].st, err) < 0)
             return -1;
+        p->n_shards++;
     }
     return 0;
-}
-
-static const struct hold_bind_file *shard_find(const struct proof *p, const char *name) {
-    for (size_t i = 0; i < p->n_shards; i++)
-        if (strcmp(p->shards[i].name, name) == 0)
-            return &p->shards[i];
-    return NULL;
 }
 
 /* Index and shards tell the same story, both ways. */
@@ -145,24 +145,17 @@ static int index_prove(struct proof *p, struct hold_err *err) {
     uint64_t total = 0;
     if (p->index.n_entries == 0)
         return 0;
-    for (size_t i = 0; i < p->index.n_entries; i++) {
-        const struct hold_index_entry *e = &p->index.entries[i];
-        if (!hold_st_find(&shard_find(p, e->file)->st, e->name))
-            return hold_fail(err, HOLD_E_FORMAT, 0, "%s says that %.160s is in %.100s, but it is not", INDEX_NAME, e->name, e->file);
-    }
+    struct hold_findings findings = { .lines = p->warnings };
+    hold_index_check(&p->index, p->shards, p->n_shards, &findings);
+    if (hold_findings_check(&findings, INDEX_NAME, err) < 0)
+        return -1;
     for (size_t i = 0; i < p->n_shards; i++)
-        for (size_t k = 0; k < p->shards[i].st.n_tensors; k++) {
-            const struct hold_st_tensor *t = &p->shards[i].st.tensors[k];
-            const char *file = hold_index_find(&p->index, t->name);
-            if (!file || strcmp(file, p->shards[i].name) != 0)
-                return hold_fail(err, HOLD_E_FORMAT, 0, "%.100s holds %.160s, which %s places %s%.100s", p->shards[i].name, t->name, INDEX_NAME,
-                                 file ? "in " : "nowhere", file ? file : "");
-            total += t->bytes;
-        }
+        for (size_t k = 0; k < p->shards[i].st.n_tensors; k++)
+            total += p->shards[i].st.tensors[k].bytes;
     if (p->index.total_bytes != UINT64_MAX && p->index.total_bytes != total)
         warn(p, "%s: total_size is %" PRIu64 ", the shards hold %" PRIu64 " bytes of tensors", INDEX_NAME, p->index.total_bytes, total);
     for (size_t i = 0; i < p->n_files; i++)
-        if (ends_with(p->files[i].name, ".safetensors") && !shard_find(p, p->files[i].name))
+        if (ends_with(p->files[i].name, ".safetensors") && !hold_index_names(&p->index, p->files[i].name))
             warn(p, "%.200s is not named by %s and not used", p->files[i].name, INDEX_NAME);
     return 0;
 }

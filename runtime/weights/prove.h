@@ -29,7 +29,7 @@ struct hold_prove_options {
  * tokenizer.json, model.safetensors.index.json or model.safetensors and the headers of the shards; proves that they fit one
  * another; appends a plan to ret_plan (empty, maximum HOLD_PLAN_MAX_BYTES). ret_warnings gets one line a warning (may be NULL).
  * Fails with MISSING (a file), FORMAT (which file, what is wrong; up to ten findings about tensors, one a clause), LIMIT.
- * Pickled checkpoints (pytorch_model.bin, .pth) are refused with the conversion named. */
+ * PyTorch checkpoints (pytorch_model.bin, .pth) are proven (torch.h), then refused with the conversion named. */
 HOLD_MUST int hold_model_prove(const struct hold_model_file *files, size_t n_files, const struct hold_prove_options *options,
                                struct hold_buf *ret_plan, struct hold_buf *ret_warnings, struct hold_err *err);
 

@@ -14,29 +14,35 @@
 
 static const struct {
     const char *name;
-    uint32_t bytes;
+    uint32_t bits;
 } dtypes[] = {
-    { "BF16", 2 }, { "F16", 2 }, { "F32", 4 }, { "F64", 8 }, { "I8", 1 }, { "U8", 1 }, { "I16", 2 }, { "U16", 2 },
-    { "I32", 4 }, { "U32", 4 }, { "I64", 8 }, { "U64", 8 }, { "BOOL", 1 }, { "F8_E4M3", 1 }, { "F8_E5M2", 1 },
+    { "BF16", 16 },   { "F16", 16 },   { "F32", 32 },     { "F64", 64 },     { "I8", 8 },      { "U8", 8 },      { "I16", 16 },
+    { "U16", 16 },    { "I32", 32 },   { "U32", 32 },     { "I64", 64 },     { "U64", 64 },    { "BOOL", 8 },    { "F8_E4M3", 8 },
+    { "F8_E5M2", 8 }, { "F8_E8M0", 8 }, { "F8_E4M3FNUZ", 8 }, { "F8_E5M2FNUZ", 8 }, { "F6_E2M3", 6 }, { "F6_E3M2", 6 }, { "F4", 4 },
+    { "C64", 64 },
 };
 
 static bool begins(const void *bytes, size_t n, const char *with, size_t n_with) {
     return n >= n_with && memcmp(bytes, with, n_with) == 0;
 }
 
+const char *hold_weights_disguise(const void *bytes, size_t n) {
+    if (begins(bytes, n, "version https://git-lfs", 23))
+        return "a git-lfs pointer, not the file itself";
+    if (begins(bytes, n, "<!DOCTYPE", 9) || begins(bytes, n, "<!doctype", 9) || begins(bytes, n, "<html", 5))
+        return "a web page, not a weights file";
+    return NULL;
+}
+
 /* What damaged and mistaken downloads look like, told by name before the general rules speak of header lengths. */
 static int disguise_check(const void *bytes, size_t n, const char *what, struct hold_err *err) {
-    const char *is = NULL;
     if (n > 8 && ((const char *) bytes)[8] == '{')
         return 0; /* a header length may spell anything */
+    const char *is = hold_weights_disguise(bytes, n);
     if (begins(bytes, n, "PK\x03\x04", 4))
         is = "a zip archive (a PyTorch checkpoint?): convert it with safetensors' save_file";
     else if (begins(bytes, n, "\x80\x02", 2))
         is = "a Python pickle (a PyTorch checkpoint?): convert it with safetensors' save_file";
-    else if (begins(bytes, n, "version https://git-lfs", 23))
-        is = "a git-lfs pointer, not the file itself";
-    else if (begins(bytes, n, "<!DOCTYPE", 9) || begins(bytes, n, "<!doctype", 9) || begins(bytes, n, "<html", 5))
-        is = "a web page, not a weights file";
     return is ? hold_fail(err, HOLD_E_FORMAT, 0, "%s: is %s", what, is) : 0;
 }
 
@@ -58,6 +64,11 @@ static int header_find(const void *bytes, size_t n, const char *what, uint64_t *
         return hold_fail(err, HOLD_E_FORMAT, 0, "%s: cut short: %zu bytes, the header alone ends at %" PRIu64, what, n, length + 8);
     if (b[8] != '{')
         return hold_fail(err, HOLD_E_FORMAT, 0, "%s: the header does not begin with '{'", what);
+    size_t end = (size_t) length;
+    while (b[7 + end] == ' ')
+        end--;
+    if (b[7 + end] == '\t' || b[7 + end] == '\n' || b[7 + end] == '\r')
+        return hold_fail(err, HOLD_E_FORMAT, 0, "%s: the header is padded with something else than spaces", what);
     *ret_bytes = length;
     return 0;
 }
@@ -71,14 +82,14 @@ static int metadata_check(const struct cJSON *v, const char *what, struct hold_e
     return 0;
 }
 
-static int shape_read(const struct cJSON *v, const char *what, struct hold_st_tensor *t, uint64_t *bytes, struct hold_err *err) {
+static int shape_read(const struct cJSON *v, const char *what, struct hold_st_tensor *t, uint64_t *bits, struct hold_err *err) {
     if (hold_json_type_of(v) != HOLD_JSON_ARRAY || hold_json_size(v) > HOLD_ST_MAX_DIMS)
         return hold_fail(err, HOLD_E_FORMAT, 0, "%s: '%.120s': shape is not an array of at most %u numbers", what, t->name, HOLD_ST_MAX_DIMS);
     for (const struct cJSON *d = hold_json_first(v); d; d = hold_json_next(d)) {
         if (!hold_json_u64(d, &t->dims[t->n_dims]))
             return hold_fail(err, HOLD_E_FORMAT, 0, "%s: '%.120s': an axis is not a whole number", what, t->name);
-        if (!hold_mul_u64(*bytes, t->dims[t->n_dims], bytes))
-            return hold_fail(err, HOLD_E_FORMAT, 0, "%s: '%.120s': its size passes 64 bits", what, t->name);
+        if (!hold_mul_u64(*bits, t->dims[t->n_dims], bits))
+            return hold_fail(err, HOLD_E_FORMAT, 0, "%s: '%.120s': its size in bits passes 64 bits", what, t->name);
         t->n_dims++;
     }
     return 0;
@@ -87,7 +98,7 @@ static int shape_read(const struct cJSON *v, const char *what, struct hold_st_te
 static int entry_read(const struct cJSON *v, const char *what, uint64_t data_bytes, struct hold_st_tensor *t, struct hold_err *err) {
     static const char *const keys[] = { "dtype", "shape", "data_offsets" };
     const struct cJSON *offsets = hold_json_get(v, "data_offsets");
-    uint64_t bytes = 0, begin, end;
+    uint64_t bits = 0, begin, end;
     if (hold_json_type_of(v) != HOLD_JSON_OBJECT)
         return hold_fail(err, HOLD_E_FORMAT, 0, "%s: '%.120s' is not an object", what, t->name);
     for (const struct cJSON *k = hold_json_first(v); k; k = hold_json_next(k))
@@ -97,13 +108,16 @@ static int entry_read(const struct cJSON *v, const char *what, uint64_t data_byt
         return hold_fail(err, HOLD_E_FORMAT, 0, "%s: '%.120s' has no dtype", what, t->name);
     for (size_t i = 0; i < HOLD_COUNT_OF(dtypes); i++)
         if (strcmp(dtypes[i].name, t->dtype) == 0) {
-            bytes = dtypes[i].bytes;
+            bits = dtypes[i].bits;
             t->dtype = dtypes[i].name; /* the JSON text goes, the table stays */
         }
-    if (bytes == 0)
+    if (bits == 0)
         return hold_fail(err, HOLD_E_FORMAT, 0, "%s: '%.120s' has the unknown dtype '%.20s'", what, t->name, t->dtype);
-    if (shape_read(hold_json_get(v, "shape"), what, t, &bytes, err) < 0)
+    if (shape_read(hold_json_get(v, "shape"), what, t, &bits, err) < 0)
         return -1;
+    if (bits % 8)
+        return hold_fail(err, HOLD_E_FORMAT, 0, "%s: '%.120s': %" PRIu64 " bits of %s do not end on a byte", what, t->name, bits, t->dtype);
+    const uint64_t bytes = bits / 8;
     const struct cJSON *first = hold_json_type_of(offsets) == HOLD_JSON_ARRAY ? hold_json_first(offsets) : NULL;
     const struct cJSON *second = first ? hold_json_next(first) : NULL;
     if (!hold_json_u64(first, &begin) || !hold_json_u64(second, &end) || hold_json_next(second))

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HOLD_ST_MAX_HEADER_BYTES (UINT64_C(100) << 20)
+#define HOLD_ST_MAX_HEADER_BYTES UINT64_C(100000000) /* the safetensors library's own */
 #define HOLD_ST_MAX_TENSORS 100000u
 #define HOLD_ST_MAX_DIMS 8u
 
@@ -34,6 +34,8 @@ struct hold_st {
 /* bytes, n: the whole file, of which only the header is read. what names it in messages. Fails with FORMAT or LIMIT. */
 HOLD_MUST int hold_st_parse(const void *bytes, size_t n, const char *what, struct hold_arena *arena, struct hold_st *ret_st,
                             struct hold_err *err);
+/* What a file that should hold weights is instead (a git-lfs pointer, a web page), or NULL. */
+const char *hold_weights_disguise(const void *bytes, size_t n);
 /* NULL when there is none of that name. */
 const struct hold_st_tensor *hold_st_find(const struct hold_st *st, const char *name);
 

@@ -24,7 +24,7 @@ static const struct hold_opt rows[] = {
     ROW("manifest", STR, manifest, NULL, 0, 0, "pinned list of files instead of the folder's own", .value = "FILE", .env = "HOLDFAST_MODEL_MANIFEST"),
     ROW("digest", STR, digest, NULL, 0, 0, "identity that the model must have", .value = "HEX", .env = "HOLDFAST_MODEL_DIGEST"),
     ROW("state", STR, state, NULL, 0, 0, "folder for the markers, for a model folder that cannot be written", .value = "DIR"),
-    ROW("plan", BOOL, plan, "true", 0, 0, "the model must be one that holdfast-runtime runs; --no-plan proves the files only"),
+    ROW("plan", BOOL, plan, "true", 0, 0, "the model must be one that holdfast-runtime runs; --no-plan proves bytes and the structure of weights and indices, whatever the model"),
     ROW("other-template", BOOL, other_template, NULL, 0, 0, "go on although the chat template is not a known one; prompts follow the built-in rule"),
     ROW("verify-threads", U64, threads, "2", 1, 8, "files hashed at once"),
 };

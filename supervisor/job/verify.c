@@ -11,6 +11,7 @@
 #include "base/notify.h"
 #include "base/term.h"
 #include "runtime/plan/plan.h"
+#include "runtime/weights/containers.h"
 #include "runtime/weights/prove.h"
 #include "supervisor/job/clock.h"
 #include "supervisor/job/digest.h"
@@ -248,8 +249,12 @@ static int map_files(struct bench *bench, const struct hold_manifest *list, stru
     for (size_t i = 0; i < list->n_files; i++) {
         const char *name = list->files[i].path;
         hold_autofd fd = -1;
-        if (!hold_model_file_is_read(name) || list->files[i].size == 0)
+        if (!hold_model_file_is_read(name))
             continue;
+        if (list->files[i].size == 0) { /* nothing to map, and for its reader to refuse */
+            mapped->files[mapped->n++] = (struct hold_model_file) { .name = name, .data = "" };
+            continue;
+        }
         if (hold_snapshot_open(bench->folder_fd, name, &fd, &v->err) < 0 || hold_map_fd(fd, 0, name, &mapped->maps[mapped->n], &v->err) < 0)
             return hold_verdict_is(v, v->err.sys == EACCES ? HOLD_EXIT_PERMISSION : HOLD_EXIT_VERIFY);
         mapped->files[mapped->n] = (struct hold_model_file) { .name = name, .data = mapped->maps[mapped->n].data, .bytes = mapped->maps[mapped->n].bytes };
@@ -298,11 +303,13 @@ static bool is_other_model(const struct mapped *mapped) {
     return false;
 }
 
+/* options NULL: the files by the rules of their containers, whatever the model. */
 static int prove_structure(const struct mapped *mapped, const struct hold_prove_options *options, struct hold_buf *plan, struct hold_buf *warnings,
                            struct hold_verdict *v) {
-    if (hold_model_prove(mapped->files, mapped->n, options, plan, warnings, &v->err) == 0)
+    int rc = options ? hold_model_prove(mapped->files, mapped->n, options, plan, warnings, &v->err) : hold_containers_prove(mapped->files, mapped->n, warnings, &v->err);
+    if (rc == 0)
         return 0;
-    if (is_other_model(mapped))
+    if (options && is_other_model(mapped))
         return hold_verdict_is(v, HOLD_EXIT_VERIFY_MODEL);
     return hold_verdict_is(v, v->err.code == HOLD_E_MISSING ? HOLD_EXIT_VERIFY_MISSING : HOLD_EXIT_VERIFY_FORMAT);
 }
@@ -318,12 +325,12 @@ static int make_plan(struct bench *bench, const struct hold_manifest *list, stru
     memcpy(options.digest, digest, 32);
     int rc = map_files(bench, list, &mapped, v);
     if (rc == 0)
-        rc = prove_structure(&mapped, &options, &plan, &warnings, v);
+        rc = prove_structure(&mapped, bench->verify->needs_plan ? &options : NULL, &plan, &warnings, v);
     for (size_t i = 0; i < mapped.n; i++)
         hold_map_close(&mapped.maps[i]);
     log_warnings(&warnings);
-    if (rc < 0)
-        return -1;
+    if (rc < 0 || !bench->verify->needs_plan)
+        return rc;
     result->plan_bytes = plan.n;
     return hand_up(&plan, digest, bench->verify->control_fd, v);
 }
@@ -370,8 +377,6 @@ static int run(struct bench *bench, struct hold_arena *arena, struct hold_verify
     } else {
         hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("text", "no manifest: bytes are not proven, only the structure of the files"), HOLD_LS("folder", bench->verify->folder));
     }
-    if (!bench->verify->needs_plan)
-        return 0;
     struct hold_manifest list = bench->manifest;
     if (list.n_files == 0 && hold_folder_list(bench->verify->folder, arena, &list, &v->err) < 0)
         return hold_verdict_is(v, HOLD_EXIT_VERIFY_MISSING);

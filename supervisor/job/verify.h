@@ -15,7 +15,8 @@ struct hold_verify {
     bool deep;                 /* believe no marker */
     bool write_manifest;       /* list and hash what is there and write the manifest first */
     uint64_t piece_bytes;      /* of the piece digests in that manifest; 0: none */
-    bool needs_plan;           /* the model must be one that holdfast-runtime runs; its plan is made and handed up */
+    bool needs_plan;           /* the model must be one that holdfast-runtime runs; its plan is made and handed up. False: the
+                                * structure of weights and indices is proven, whatever the model */
     bool takes_other_template; /* an unknown chat template is a warning, not a refusal */
     uint64_t threads;          /* hashing at once, 1..8 */
     int control_fd;            /* -1: none */

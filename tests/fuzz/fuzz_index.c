@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     hold_autoarena arena = hold_arena_with_max(8 << 20);
     struct hold_index index;
     struct hold_err err;
-    if (hold_index_parse((const char *) data, n, &arena, &index, &err) < 0)
+    if (hold_index_parse((const char *) data, n, "index", &arena, &index, &err) < 0)
         return 0;
     for (size_t i = 0; i < index.n_files; i++)
         if (!hold_name_is_safe(index.files[i]) || (i > 0 && strcmp(index.files[i - 1], index.files[i]) >= 0))

@@ -7,14 +7,22 @@ origin_setup() { # in setup_file: a root with three files and a manifest, and th
     export ROOT=$BATS_FILE_TMPDIR/root LOG=$BATS_FILE_TMPDIR/requests
     [ -x "$JOB" ] || make -s -C "$TOP" all
     mkdir -p "$ROOT/sub"
-    head -c 8000000 /dev/urandom > "$ROOT/model-1.safetensors"
-    head -c 3000000 /dev/urandom > "$ROOT/sub/an odd name%.safetensors"
+    random_weights 8000000 > "$ROOT/model-1.safetensors"
+    random_weights 3000000 > "$ROOT/sub/an odd name%.safetensors"
     echo '{"model_type": "glm4v"}' > "$ROOT/config.json"
     "$JOB" verify "$ROOT" --no-plan --write-manifest 2> "$BATS_FILE_TMPDIR/made"
     rm -rf "$ROOT/.holdfast"
     SHA=$(sha256sum "$ROOT/model-1.safetensors" | cut -d' ' -f1)
     export SHA SIZE=8000000
     origin_start
+}
+
+# SIZE: a safetensors file of so many bytes, one tensor of noise.
+random_weights() {
+    local header
+    header=$(printf '{"w":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' $(($1 - 128)) $(($1 - 128)))
+    printf '\170\0\0\0\0\0\0\0%-120s' "$header"
+    head -c $(($1 - 128)) /dev/urandom
 }
 
 origin_start() { # [ORIGIN ARGUMENTS]: sets URL and PID_OF_ORIGIN

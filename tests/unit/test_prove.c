@@ -8,6 +8,7 @@
 #include "runtime/weights/prove.h"
 #include "runtime/weights/record.h"
 #include "runtime/weights/spec.h"
+#include "tests/helpers/golden.h"
 #include "tests/helpers/model_folder.h"
 #include "tests/helpers/t_model.h"
 
@@ -310,7 +311,12 @@ static void missing_and_foreign_files_are_named(void **unused) {
     folder_drop(&f, "model.safetensors.index.json");
     refused(&f, true, HOLD_E_MISSING, "neither");
     folder_put(&f, "pytorch_model.bin", "PK\x03\x04", 4);
-    refused(&f, true, HOLD_E_FORMAT, "pytorch_model.bin is a PyTorch pickle");
+    refused(&f, true, HOLD_E_FORMAT, "pytorch_model.bin: cut short");
+    size_t n;
+    unsigned char *torch = golden_read("torch/good/state_dict.pth", &n);
+    folder_put(&f, "pytorch_model.bin", torch, n);
+    refused(&f, true, HOLD_E_FORMAT, "pytorch_model.bin is a sound PyTorch checkpoint of 4 tensors, but holdfast-runtime reads safetensors");
+    free(torch);
     folder_free(&f);
     t_folder(&(struct t_options) { 0 }, &f);
     refused(&f, true, HOLD_E_MISSING, "tokenizer.json");
@@ -322,7 +328,7 @@ static void index_and_shards_must_agree(void **unused) {
     struct model_folder f;
     t_folder(&(struct t_options) { 0 }, &f);
     folder_edit(&f, "model.safetensors.index.json", "\"lm_head.weight\": \"model-00003", "\"lm_head.weight\": \"model-00001");
-    refused(&f, false, HOLD_E_FORMAT, "says that lm_head.weight is in model-00001-of-00003.safetensors, but it is not");
+    refused(&f, false, HOLD_E_FORMAT, "the index says that lm_head.weight is in model-00001-of-00003.safetensors, but it is not");
     folder_free(&f);
     t_folder(&(struct t_options) { 0 }, &f);
     folder_edit(&f, "model.safetensors.index.json", "\"lm_head.weight\"", "\"lm_head.weighs\"");
