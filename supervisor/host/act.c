@@ -109,7 +109,7 @@ static void begin_life(struct hold_member *m, uint64_t now_ms) {
     m->killed = HOLD_KILL_NOT;
     m->killed_by = HOLD_MEMBER_DL_COUNT;
     m->exec_status = 0;
-    m->exec_text[0] = m->told[0] = m->said[0] = m->matched_line[0] = m->wrapper_line[0] = '\0';
+    m->exec_text[0] = m->told[0] = m->said[0] = m->matched_line[0] = m->wrapper_line[0] = m->answered[0] = '\0';
     m->matched = HOLD_CAUSE_NONE;
     m->signature = NULL;
     m->inflight = 0;

@@ -37,6 +37,8 @@ struct hold_asking {
     struct hold_probe probe;
     struct hold_probe_io io;
     struct hold_child exec;         /* the child of an exec question, pid 0: none */
+    struct hold_counter counter;    /* what the last counter question of this life saw */
+    bool is_stalled, is_blind;      /* by the last answer: work and no movement; a page without the series */
 };
 
 struct hold_member {
@@ -67,6 +69,7 @@ struct hold_member {
     enum hold_cause matched;
     const char *signature;         /* id of the line that named it, static; NULL: none */
     char matched_line[HOLD_VIEW_TEXT], wrapper_line[HOLD_VIEW_TEXT];
+    char answered[HOLD_PROBE_IO_WHY_BYTES]; /* to the question whose failure ended it; "": none did */
     struct hold_progress progress;
     struct hold_asking ask[HOLD_ASK_COUNT];
     bool was_paired;

@@ -67,6 +67,7 @@ static struct hold_death facts_of(struct hold_core *core, struct hold_member *m,
     d.matched = m->matched;
     d.matched_line = m->matched_line[0] ? m->matched_line : NULL;
     d.wrapper_line = m->wrapper_line[0] ? m->wrapper_line : NULL;
+    d.answered = m->answered[0] ? m->answered : NULL;
     return d;
 }
 

@@ -1,4 +1,4 @@
-/* probe_io.c - one non-blocking probe conversation: http, tcp, exec. Floor: supervisor/host. */
+/* probe_io.c - one non-blocking probe conversation: http, tcp, exec, counter. Floor: supervisor/host. */
 #include "supervisor/host/probe_io.h"
 
 #include "base/auto.h"
@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +20,12 @@
 #define DRAIN_BYTES 65536
 
 enum step { STEP_IDLE, STEP_CONNECTING, STEP_SENDING, STEP_READING, STEP_EXEC };
+
+struct hold_probe_page {
+    struct hold_http_answer http;
+    struct hold_page page;
+    size_t n_bytes;
+};
 
 static int parse_port(const char *text, size_t n, uint16_t *ret_port) {
     char digits[8];
@@ -79,75 +86,71 @@ static int parse_authority(const char *whole, const char *at, size_t n, struct h
     return 0;
 }
 
-static int parse_path(const char *whole, const char *at, struct hold_probe_target *t, struct hold_err *err) {
-    const size_t n = strlen(at);
+/* The first n bytes of at; none: the default. */
+static int parse_path(const char *whole, const char *at, size_t n, const char *initial, struct hold_probe_target *t, struct hold_err *err) {
     if (n == 0) {
-        memcpy(t->path, "/", 2);
+        (void) snprintf(t->path, sizeof t->path, "%s", initial);
         return 0;
     }
+    if (*at != '/')
+        return hold_fail(err, HOLD_E_CONFIG, 0, "check '%s': the path must begin with '/'", whole);
     if (n >= sizeof t->path)
         return hold_fail(err, HOLD_E_LIMIT, 0, "check '%s': the path has %zu bytes, the limit is %zu", whole, n, sizeof t->path - 1);
     for (size_t i = 0; i < n; i++)
         if ((unsigned char) at[i] <= 0x20 || (unsigned char) at[i] >= 0x7f)
             return hold_fail(err, HOLD_E_CONFIG, 0, "check '%s': the path holds a blank or a byte that needs %%-encoding", whole);
-    memcpy(t->path, at, n + 1);
+    memcpy(t->path, at, n);
+    t->path[n] = '\0';
+    return 0;
+}
+
+/* "exec:COMMAND" and "counter:ADDRESS WORDS": command is what follows the address. */
+static int parse_command(const char *whole, const char *at, struct hold_probe_target *t, struct hold_err *err) {
+    t->command = at + strspn(at, " \t");
+    if (t->kind == HOLD_PROBE_EXEC && t->command[0] == '\0')
+        return hold_fail(err, HOLD_E_CONFIG, 0, "check 'exec:' names no command");
+    static struct hold_page page; /* 6 KiB, for the words' mistakes only */
+    if (t->kind == HOLD_PROBE_COUNTER && hold_page_init(&page, t->command, err) < 0)
+        return hold_wrap(err, "check '%.80s'", whole);
     return 0;
 }
 
 int hold_probe_target_parse(const char *text, struct hold_probe_target *ret_target, struct hold_err *err) {
+    static const struct {
+        const char *scheme;
+        size_t drop; /* of it */
+        enum hold_probe_kind kind;
+    } schemes[] = {
+        { "exec:", 5, HOLD_PROBE_EXEC }, { "counter:http://", 15, HOLD_PROBE_COUNTER }, { "counter::", 8, HOLD_PROBE_COUNTER },
+        { "http://", 7, HOLD_PROBE_HTTP }, { "tcp://", 6, HOLD_PROBE_TCP }, { ":", 0, HOLD_PROBE_HTTP },
+    };
     struct hold_probe_target t = { 0 };
-    if (strncmp(text, "exec:", 5) == 0) {
-        t.kind = HOLD_PROBE_EXEC;
-        t.command = text + 5 + strspn(text + 5, " ");
-        if (t.command[0] == '\0')
-            return hold_fail(err, HOLD_E_CONFIG, 0, "check 'exec:' names no command");
-        *ret_target = t;
-        return 0;
-    }
     const char *at = text;
-    if (strncmp(text, "http://", 7) == 0) {
-        t.kind = HOLD_PROBE_HTTP;
-        at += 7;
-    } else if (strncmp(text, "tcp://", 6) == 0) {
-        t.kind = HOLD_PROBE_TCP;
-        at += 6;
-    } else if (text[0] == ':') {
-        t.kind = HOLD_PROBE_HTTP;
-    } else if (strncmp(text, "https://", 8) == 0) {
-        return hold_fail(err, HOLD_E_CONFIG, 0, "check '%s': process 1 speaks no TLS; use tcp:// or exec:", text);
-    } else {
-        return hold_fail(err, HOLD_E_CONFIG, 0, "check '%s' is none of http://HOST:PORT/PATH, tcp://HOST:PORT, :PORT/PATH, exec:COMMAND", text);
+    for (size_t i = 0; i < HOLD_COUNT_OF(schemes) && !t.kind; i++) {
+        if (strncmp(text, schemes[i].scheme, strlen(schemes[i].scheme)) != 0)
+            continue;
+        t.kind = schemes[i].kind;
+        at = text + schemes[i].drop;
     }
-    const size_t authority = strcspn(at, "/?#");
-    if (parse_authority(text, at, authority, &t, err) < 0)
-        return -1;
-    if (t.kind == HOLD_PROBE_TCP && at[authority] != '\0')
-        return hold_fail(err, HOLD_E_CONFIG, 0, "check '%s': tcp:// has no path", text);
-    if (t.kind == HOLD_PROBE_HTTP && at[authority] != '\0' && at[authority] != '/')
-        return hold_fail(err, HOLD_E_CONFIG, 0, "check '%s': the path must begin with '/'", text);
-    if (t.kind == HOLD_PROBE_HTTP && parse_path(text, at + authority, &t, err) < 0)
+    if (!t.kind && (strncmp(text, "https://", 8) == 0 || strncmp(text, "counter:https://", 16) == 0))
+        return hold_fail(err, HOLD_E_CONFIG, 0, "check '%s': process 1 speaks no TLS; use tcp:// or exec:", text);
+    if (!t.kind)
+        return hold_fail(err, HOLD_E_CONFIG, 0, "check '%s' is none of http://HOST:PORT/PATH, tcp://HOST:PORT, :PORT/PATH, counter:http://HOST:PORT/PATH, exec:COMMAND", text);
+    if (t.kind != HOLD_PROBE_EXEC) {
+        const size_t n = t.kind == HOLD_PROBE_COUNTER ? strcspn(at, " \t") : strlen(at);
+        const size_t authority = HOLD_MIN(strcspn(at, "/?#"), n);
+        if (parse_authority(text, at, authority, &t, err) < 0)
+            return -1;
+        if (t.kind == HOLD_PROBE_TCP && n > authority)
+            return hold_fail(err, HOLD_E_CONFIG, 0, "check '%s': tcp:// has no path", text);
+        if (parse_path(text, at + authority, n - authority, t.kind == HOLD_PROBE_COUNTER ? "/metrics" : "/", &t, err) < 0)
+            return -1;
+        at += n;
+    }
+    if ((t.kind == HOLD_PROBE_EXEC || t.kind == HOLD_PROBE_COUNTER) && parse_command(text, at, &t, err) < 0)
         return -1;
     *ret_target = t;
     return 0;
-}
-
-int hold_http_status_of(const char *bytes, size_t n) {
-    static const char begin[] = "HTTP/1.";
-    const size_t same = HOLD_MIN(n, sizeof begin - 1);
-    if (memcmp(bytes, begin, same) != 0)
-        return -1;
-    if (n < 13) /* "HTTP/1.1 200" and one byte more, so that "2000" is not taken for 200 */
-        return memchr(bytes, '\n', n) ? -1 : 0;
-    if ((bytes[7] != '0' && bytes[7] != '1') || bytes[8] != ' ')
-        return -1;
-    int status = 0;
-    for (size_t i = 9; i < 12; i++) {
-        if (bytes[i] < '0' || bytes[i] > '9')
-            return -1;
-        status = status * 10 + (bytes[i] - '0');
-    }
-    const bool ends = bytes[12] == ' ' || bytes[12] == '\r' || bytes[12] == '\n';
-    return ends && status >= 100 ? status : -1;
 }
 
 struct hold_probe_io hold_probe_io_idle(void) {
@@ -156,6 +159,9 @@ struct hold_probe_io hold_probe_io_idle(void) {
 
 static void go_idle(struct hold_probe_io *io) {
     hold_close_fd(&io->fd);
+    free(io->page);
+    io->page = NULL;
+    io->wants_more = false;
     io->step = STEP_IDLE;
     io->deadline_ms = UINT64_MAX;
 }
@@ -237,6 +243,53 @@ static enum hold_answer on_read(struct hold_probe_io *io) {
     }
 }
 
+/* Some bytes of the answer, or its end when n is 0. */
+static enum hold_answer take_page(struct hold_probe_io *io, const char *bytes, size_t n) {
+    struct hold_probe_page *p = io->page;
+    if (n == 0)
+        hold_http_answer_end(&p->http);
+    for (size_t at = 0; at < n && p->http.state != HOLD_HTTP_DONE && p->http.state != HOLD_HTTP_BROKEN;) {
+        const char *body;
+        size_t n_body;
+        at += hold_http_answer_feed(&p->http, bytes + at, n - at, &body, &n_body);
+        hold_page_feed(&p->page, body, n_body);
+        io->http_status = p->http.status;
+        if (io->http_status != 0 && (io->http_status < 200 || io->http_status > 299)) {
+            drain(io->fd);
+            return answer(io, HOLD_ANSWER_FAIL, "http %d", io->http_status);
+        }
+    }
+    p->n_bytes += n;
+    if (p->http.state == HOLD_HTTP_BROKEN)
+        return answer(io, HOLD_ANSWER_FAIL, "%s", p->http.why);
+    if (p->n_bytes > HOLD_PROBE_PAGE_BYTES)
+        return answer(io, HOLD_ANSWER_FAIL, "the page has more than %zu MiB", HOLD_PROBE_PAGE_BYTES >> 20);
+    if (p->http.state != HOLD_HTTP_DONE)
+        return HOLD_ANSWER_NONE;
+    hold_page_seen(&p->page, &io->seen);
+    return answer(io, HOLD_ANSWER_PASS, "http %d", io->http_status);
+}
+
+static enum hold_answer on_page(struct hold_probe_io *io) {
+    char bytes[8192];
+    io->wants_more = false;
+    for (size_t turn = 0; turn < HOLD_PROBE_TURN_BYTES;) {
+        const ssize_t n = recv(io->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return HOLD_ANSWER_NONE;
+        if (n < 0)
+            return answer(io, HOLD_ANSWER_FAIL, "receive: %s", strerror(errno));
+        const enum hold_answer a = take_page(io, bytes, (size_t) n);
+        if (a != HOLD_ANSWER_NONE)
+            return a;
+        turn += (size_t) n;
+    }
+    io->wants_more = true;
+    return HOLD_ANSWER_NONE;
+}
+
 enum hold_answer hold_probe_io_on_ready(struct hold_probe_io *io) {
     enum hold_answer a = HOLD_ANSWER_NONE;
     if (io->step == STEP_CONNECTING)
@@ -244,28 +297,44 @@ enum hold_answer hold_probe_io_on_ready(struct hold_probe_io *io) {
     if (a == HOLD_ANSWER_NONE && io->step == STEP_SENDING)
         a = on_send(io);
     if (a == HOLD_ANSWER_NONE && io->step == STEP_READING)
-        a = on_read(io);
+        a = io->kind == HOLD_PROBE_COUNTER ? on_page(io) : on_read(io);
     return a;
+}
+
+/* What is said first, and what the answer needs. */
+static int prepare(struct hold_probe_io *io, const struct hold_probe_target *t, struct hold_err *err) {
+    if (t->kind == HOLD_PROBE_TCP)
+        return 0;
+    if (t->kind == HOLD_PROBE_COUNTER) {
+        io->page = calloc(1, sizeof *io->page);
+        if (!io->page)
+            return hold_fail(err, HOLD_E_LIMIT, ENOMEM, "read a page of counters");
+        if (hold_page_init(&io->page->page, t->command, err) < 0)
+            return -1;
+    }
+    const int n = snprintf(io->out, sizeof io->out,
+                           "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: holdfast-probe\r\nAccept: %s\r\nConnection: close\r\n\r\n", t->path, t->host,
+                           t->kind == HOLD_PROBE_COUNTER ? "text/plain;version=0.0.4" : "*/*");
+    if (n < 0 || (size_t) n >= sizeof io->out)
+        return hold_fail(err, HOLD_E_LIMIT, 0, "the request for '%s' has %d bytes, the limit is %zu", t->path, n, sizeof io->out);
+    io->n_out = (size_t) n;
+    return 0;
 }
 
 int hold_probe_io_start(struct hold_probe_io *io, const struct hold_probe_target *target, uint64_t deadline_ms,
                         enum hold_answer *ret_answer, struct hold_err *err) {
     go_idle(io);
     *io = hold_probe_io_idle();
+    io->kind = target->kind;
     hold_autofd fd = socket(target->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return hold_fail(err, HOLD_E_IO, errno, "socket of a probe");
-    io->kind = target->kind;
+    if (prepare(io, target, err) < 0) {
+        go_idle(io);
+        return -1;
+    }
     io->step = STEP_CONNECTING;
     io->deadline_ms = deadline_ms;
-    if (target->kind == HOLD_PROBE_HTTP) {
-        const int n = snprintf(io->out, sizeof io->out,
-                               "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: holdfast-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-                               target->path, target->host);
-        if (n < 0 || (size_t) n >= sizeof io->out)
-            return hold_fail(err, HOLD_E_LIMIT, 0, "the request for '%s' has %d bytes, the limit is %zu", target->path, n, sizeof io->out);
-        io->n_out = (size_t) n;
-    }
     const int rc = connect(fd, (const struct sockaddr *) &target->addr, target->addr_bytes);
     const int sys = errno;
     io->fd = hold_take_fd(&fd);

@@ -69,8 +69,9 @@ void hold_probing_begin(struct hold_core *core, struct hold_member *m, uint64_t 
     for (enum hold_question q = 0; q < HOLD_ASK_COUNT; q++) {
         struct hold_asking *a = &m->ask[q];
         cancel(core, a);
-        a->is_on = false;
+        a->is_on = a->is_stalled = a->is_blind = false;
         a->probe = (struct hold_probe) { 0 };
+        a->counter = (struct hold_counter) { 0 };
     }
     hold_probing_follow(core, m, now_ms);
 }
@@ -107,11 +108,26 @@ void hold_probing_end(struct hold_core *core, struct hold_member *m) {
     }
 }
 
+/* A page of counters was read: does it move? One that says nothing passes, but is told of, once: a check that cannot fail
+ * is worse than none. */
+static bool moves(struct hold_member *m, enum hold_question q) {
+    struct hold_asking *a = &m->ask[q];
+    enum hold_counter_word word = hold_counter_judge(&a->counter, &a->io.seen);
+    hold_counter_say(word, &a->io.seen, a->io.why, sizeof(a->io.why));
+    if (word == HOLD_COUNTER_UNKNOWN && !a->is_blind)
+        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("member", m->config->name), HOLD_LS("question", question_names[q]), HOLD_LS("what", a->io.why),
+                 HOLD_LS("then", "the check passes"));
+    a->is_blind = word == HOLD_COUNTER_UNKNOWN;
+    return word != HOLD_COUNTER_STANDS;
+}
+
 static void answered(struct hold_core *core, struct hold_member *m, enum hold_question q, enum hold_answer answer, uint64_t now_ms) {
     struct hold_asking *a = &m->ask[q];
     if (answer == HOLD_ANSWER_NONE || !a->is_on)
         return;
     bool passed = answer == HOLD_ANSWER_PASS;
+    a->is_stalled = passed && a->target.kind == HOLD_PROBE_COUNTER && !moves(m, q);
+    passed &= !a->is_stalled;
     if (!hold_probe_fold(&a->probe, passed, now_ms))
         return;
     hold_log(HOLD_LV_INFO, HOLD_EV_PROBE, HOLD_LS("member", m->config->name), HOLD_LS("question", question_names[q]), HOLD_LB("ok", passed),
@@ -122,7 +138,8 @@ static void answered(struct hold_core *core, struct hold_member *m, enum hold_qu
         return;
     case HOLD_ASK_LIVE:
         if (!passed) {
-            m->killed = HOLD_KILL_UNHEALTHY;
+            m->killed = a->is_stalled ? HOLD_KILL_STALLED : HOLD_KILL_UNHEALTHY;
+            (void) snprintf(m->answered, sizeof(m->answered), "%s", a->io.why);
             hold_core_post_member(core, m->index, HOLD_MEMBER_EV_PROBE_DEAD);
         }
         return;
@@ -167,7 +184,12 @@ void hold_probing_on_ready(struct hold_core *core, unsigned index, uint64_t now_
     enum hold_question q = (enum hold_question) (index % HOLD_ASK_COUNT);
     if (i >= core->n_members || !hold_probe_io_running(&core->members[i].ask[q].io))
         return;
-    answered(core, &core->members[i], q, hold_probe_io_on_ready(&core->members[i].ask[q].io), now_ms);
+    struct hold_probe_io *io = &core->members[i].ask[q].io;
+    struct hold_err err = { 0 };
+    enum hold_answer answer = hold_probe_io_on_ready(io);
+    if (io->wants_more && hold_loop_change(&core->loop, io->fd, HOLD_ON_PROBE, (uint16_t) index, HOLD_PROBE_IO_EVENTS, &err) < 0)
+        hold_log_err(&err); /* the deadline ends it */
+    answered(core, &core->members[i], q, answer, now_ms);
 }
 
 uint64_t hold_probing_deadline_ms(const struct hold_core *core) {

@@ -380,6 +380,9 @@ static void metrics_members(const struct hold_view *v, struct hold_buf *out) {
             label(out, "answer", failed ? "failed" : "passed", false);
             hold_buf_addf(out, "} %" PRIu64 "\n", failed ? m->probes_failed : m->probes_ok);
         }
+    family(out, "child_stalled", "gauge", "1 while work is pending and the counters of the counter check stand still.");
+    EACH_MEMBER(v, m)
+        sample(out, "child_stalled", "child", m->name, m->is_stalled);
     family(out, "child_last_exit_info", "gauge", "How the last life ended.");
     EACH_MEMBER(v, m) {
         if (!m->has_exited)

@@ -19,6 +19,7 @@ static void view_asking(const struct hold_member *m, struct hold_view_member *v)
     v->probe_ok = a->probe.verdict == HOLD_VERDICT_UP || (a->probe.verdict == HOLD_VERDICT_UNKNOWN && m->state == HOLD_MEMBER_READY);
     COPY(v->probe_text, a->io.why);
     for (size_t i = 0; i < HOLD_ASK_COUNT; i++) {
+        v->is_stalled |= m->ask[i].is_stalled;
         v->probes_ok += m->ask[i].probe.n_passed;
         v->probes_failed += m->ask[i].probe.n_asked - HOLD_MIN(m->ask[i].probe.n_passed, m->ask[i].probe.n_asked);
     }

@@ -48,6 +48,7 @@ struct hold_view_member {
     bool has_probe;
     char probe_text[HOLD_VIEW_TEXT]; /* last answer in words */
     uint64_t probes_ok, probes_failed; /* counters */
+    bool is_stalled;          /* a counter check saw work and no movement at its last question */
     uint64_t output_lost_lines;
     uint32_t restart_causes[HOLD_CAUSE_COUNT];
     uint32_t sandbox_applied, sandbox_missing; /* bits of the sandbox plan's layers */

@@ -53,6 +53,7 @@ static const struct row rows[] = {
     { IF_OOM | IF_FAILED, ANY, ANY, ANY, HOLD_CAUSE_HOST_OOM },
     { IF_MATCHED | IF_FAILED, ANY, ANY, ANY, HOLD_CAUSE_NONE },
     { 0, ANY, ANY, HOLD_KILL_UNHEALTHY, HOLD_CAUSE_UNHEALTHY },
+    { 0, ANY, ANY, HOLD_KILL_STALLED, HOLD_CAUSE_STALLED },
     { 0, ANY, ANY, HOLD_KILL_NO_PROGRESS, HOLD_CAUSE_NO_PROGRESS },
     { 0, ANY, ANY, HOLD_KILL_BACKSTOP, HOLD_CAUSE_START_TIMEOUT },
     { 0, HOLD_END_SIGNALED, SIG_ILL, ANY, HOLD_CAUSE_CPU_ARCH },
@@ -182,6 +183,9 @@ static void sentence(const struct hold_death *d, const struct row *row, const st
     } else if ((row->needs & IF_MATCHED) && d->matched_line) {
         adds(text, &n, ": ");
         adds(text, &n, d->matched_line);
+    } else if (d->answered && (result->cause == HOLD_CAUSE_UNHEALTHY || result->cause == HOLD_CAUSE_STALLED)) {
+        adds(text, &n, ": ");
+        adds(text, &n, d->answered);
     } else if (d->wrapper_line && result->cause == HOLD_CAUSE_EXITED) {
         adds(text, &n, ": ");
         adds(text, &n, d->wrapper_line);
@@ -193,7 +197,7 @@ static void sentence(const struct hold_death *d, const struct row *row, const st
 static int exit_code(const struct hold_death *d, int verdict) {
     if (d->unkillable || d->end == HOLD_END_NOT_STARTED)
         return verdict != 0 ? verdict : hold_death_status(d);
-    if (d->killed == HOLD_KILL_UNHEALTHY)
+    if (d->killed == HOLD_KILL_UNHEALTHY || d->killed == HOLD_KILL_STALLED)
         return verdict != 0 ? verdict : HOLD_EXIT_UNHEALTHY;
     if (d->killed == HOLD_KILL_NO_PROGRESS)
         return verdict != 0 ? verdict : HOLD_EXIT_NO_PROGRESS;

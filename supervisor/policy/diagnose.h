@@ -17,6 +17,7 @@ enum hold_end { HOLD_END_EXITED = 1, HOLD_END_SIGNALED, HOLD_END_NOT_STARTED };
     X(NOT, "not", "we did not")                                                      \
     X(STOP, "stop", "a stop was asked")                                              \
     X(UNHEALTHY, "unhealthy", "liveness failed")                                     \
+    X(STALLED, "stalled", "work was pending and its counters stood still")           \
     X(NO_PROGRESS, "no-progress", "nothing moved for the no-progress time")          \
     X(BACKSTOP, "backstop", "the start passed its wall-clock backstop")              \
     X(PEER, "peer", "another member's end, or a change of plan, asked for it")
@@ -43,6 +44,7 @@ struct hold_death {
     enum hold_cause matched; /* first cause found in its output, or NONE */
     const char *matched_line;/* that line, or NULL */
     const char *wrapper_line;/* last wrapper line, or NULL */
+    const char *answered;    /* how the liveness check that ended it was answered, or NULL */
 };
 
 #define HOLD_DIAGNOSIS_TEXT_BYTES 512

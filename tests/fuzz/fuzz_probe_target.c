@@ -22,7 +22,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     } else {
         if (t.addr_bytes == 0 || strpbrk(t.path, "\r\n ") || strpbrk(t.host, "\r\n "))
             abort();
-        if (t.kind == HOLD_PROBE_HTTP && t.path[0] != '/')
+        if (t.kind != HOLD_PROBE_TCP && t.path[0] != '/')
+            abort();
+        if ((t.kind == HOLD_PROBE_COUNTER) != (t.command != NULL))
             abort();
     }
     free(text);
