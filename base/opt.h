@@ -71,6 +71,16 @@ HOLD_MUST int hold_opt_load(const struct hold_opt_set *set, void *config, const 
                             char *const *argv, bool stop_at_word, struct hold_strs *ret_words, int *ret_rest,
                             struct hold_buf *mistakes, struct hold_err *err);
 
+/* Variables of this prefix that are no option: a line "NAME: no such variable; did you mean NEAR?" each, names only, never a value.
+ * The links that Kubernetes sets for a Service of the prefix's name (HOLDFAST_SERVICE_HOST, HOLDFAST_PORT_80_TCP) are no strangers. */
+struct hold_opt_names {
+    const char *prefix; /* "HOLDFAST_" */
+    const struct hold_opt *rows;
+    size_t n_rows;
+    const char *const *known; /* further names, NULL-terminated, or NULL */
+};
+void hold_opt_strangers(const struct hold_opt_names *of, const char *const *environment, struct hold_buf *out);
+
 /* Help for people; rows in table order. */
 void hold_opt_help(const struct hold_opt *rows, size_t n_rows, struct hold_buf *out);
 /* The same rows as a Markdown table, and as roff for the man page. */

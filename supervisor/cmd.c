@@ -151,6 +151,8 @@ static int cmd_config(int argc, char **argv, const struct hold_inherited *inheri
     if (store.rows && store.sources)
         hold_config_dump(&config, &store, as_json, &out);
     int status = print(&out);
+    if (store.notes.n > 0)
+        fprintf(stderr, "%.*s", (int) store.notes.n, store.notes.data);
     if (loaded < 0)
         status = say_mistakes(&mistakes, &err);
     hold_config_store_release(&store);

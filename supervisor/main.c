@@ -15,19 +15,28 @@
 
 #define MISTAKES_MAX ((size_t) 64 << 10)
 
-/* Everything that can be caught and is not a fault of our own: from the first statement on nothing is lost. */
-static sigset_t all_but_faults(void) {
-    static const int faults[] = { SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS };
+/* Everything that can be caught: from the first statement on nothing is lost. A fault of our own still ends us, since the kernel
+ * unblocks what it forces; one that somebody sends is for the child (ABRT makes a hung Python print its stacks). */
+static sigset_t all_signals(void) {
     sigset_t set;
-    sigfillset(&set);
-    for (size_t i = 0; i < HOLD_COUNT_OF(faults); i++)
-        sigdelset(&set, faults[i]);
+    memset(&set, 0xff, sizeof(set));
     return set;
 }
 
 static void open_log(const struct hold_config *config) {
     hold_log_open("holdfast", config->log_format == 2 || (config->log_format == 0 && isatty(2)));
     hold_log_set_level((enum hold_log_level) config->log_level);
+}
+
+/* What the configuration has that is no mistake: a line, a warning. */
+static void say_notes(const struct hold_buf *notes) {
+    for (size_t at = 0; at < notes->n;) {
+        char line[256];
+        size_t n = strcspn(notes->data + at, "\n");
+        (void) snprintf(line, sizeof(line), "%.*s", (int) HOLD_MIN(n, sizeof(line) - 1), notes->data + at);
+        hold_log(HOLD_LV_WARN, HOLD_EV_CONFIG, HOLD_LS("what", line));
+        at += n + 1;
+    }
 }
 
 static int supervise(enum hold_mode mode, int argc, char **argv, const struct hold_inherited *inherited) {
@@ -42,17 +51,19 @@ static int supervise(enum hold_mode mode, int argc, char **argv, const struct ho
         hold_log_open("holdfast", isatty(2));
         if (mistakes.n > 0)
             fprintf(stderr, "%.*s", (int) mistakes.n, mistakes.data);
+        say_notes(&store.notes);
         hold_log_err(&err);
         hold_config_store_release(&store);
         return HOLD_EXIT_CONFIG;
     }
     open_log(&config);
+    say_notes(&store.notes);
     hold_log(HOLD_LV_INFO, HOLD_EV_START, HOLD_LS("version", HOLD_VERSION), HOLD_LS("mode", mode == HOLD_MODE_RUN ? "run" : "exec"),
              HOLD_LI("pid", getpid()), HOLD_LS("config", store.file));
     if (config.sandbox != HOLD_SANDBOX_OFF)
         hold_sandbox_protect_self();
     hold_log_never_wait();
-    const sigset_t signals = all_but_faults();
+    const sigset_t signals = all_signals();
     int status = HOLD_EXIT_INTERNAL;
     if (hold_core_init(&core, &config, inherited, (const char *const *) environ, &signals, &status, &err) < 0)
         hold_log_err(&err);
@@ -80,8 +91,8 @@ static void fill_standard(bool supervises) {
 
 int main(int argc, char **argv) {
     static struct hold_inherited inherited;
-    const sigset_t blocked = all_but_faults();
-    sigprocmask(SIG_BLOCK, &blocked, &inherited.mask);
+    const sigset_t blocked = all_signals();
+    (void) hold_child_mask(SIG_BLOCK, &blocked, &inherited.mask);
     /* An inherited "ignore" would have the kernel reap in our place. */
     const struct sigaction plain = { .sa_handler = SIG_DFL };
     sigaction(SIGCHLD, &plain, &inherited.chld);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define HOLD_END_MS 2000 /* reaping and report after the grace */
+#define HOLD_LATE_MS 500
 
 /* ---- clocks ---- */
 
@@ -30,9 +31,11 @@ static void arm_once(uint64_t *deadline, uint64_t at_ms) {
 
 /* Once a stop was asked, everything ends within grace + 2 s, whatever the single waits say. */
 static uint64_t bounded(const struct hold_core *core, uint64_t at_ms, uint64_t tail_ms) {
-    if (core->stop_ms == 0)
+    if (core->stop_ms == 0 || core->config->on_stop == HOLD_ON_STOP_FORWARD)
         return at_ms;
-    return HOLD_MAX(HOLD_MIN(at_ms, after(core->stop_ms, core->config->grace_ms + tail_ms)), core->now_ms + 1);
+    /* Late ourselves (a starved or frozen machine): a process that just got its KILL still has the time to die. */
+    uint64_t bound = HOLD_MAX(after(core->stop_ms, core->config->grace_ms + tail_ms), after(core->now_ms, HOLD_LATE_MS));
+    return HOLD_MIN(at_ms, bound);
 }
 
 static void arm_member(struct hold_core *core, struct hold_member *m, uint32_t actions, uint64_t now_ms) {
@@ -49,7 +52,7 @@ static void arm_member(struct hold_core *core, struct hold_member *m, uint32_t a
     if (actions & HOLD_MEMBER_ACT_ARM_LIVE)
         dl[HOLD_MEMBER_DL_LIVE] = m->config->watchdog_ms ? after(now_ms, m->config->watchdog_ms) : HOLD_NEVER;
     if (actions & HOLD_MEMBER_ACT_ARM_DRAIN)
-        dl[HOLD_MEMBER_DL_DRAIN] = after(core->stop_ms ? core->stop_ms : now_ms, c->grace_ms);
+        dl[HOLD_MEMBER_DL_DRAIN] = core->stop_ms && c->on_stop == HOLD_ON_STOP_FORWARD ? HOLD_NEVER : after(core->stop_ms ? core->stop_ms : now_ms, c->grace_ms);
     if (actions & HOLD_MEMBER_ACT_ARM_SWEEP)
         arm_once(&dl[HOLD_MEMBER_DL_SWEEP], bounded(core, after(now_ms, c->sweep_wait_ms), HOLD_END_MS * 3 / 4));
     if (actions & HOLD_MEMBER_ACT_ARM_KILL)
@@ -228,7 +231,8 @@ static void term(struct hold_core *core, struct hold_member *m) {
     m->killed = HOLD_KILL_STOP;
     hold_log(HOLD_LV_INFO, HOLD_EV_SIGNAL, HOLD_LS("member", m->config->name), HOLD_LS("sent", hold_signal_name(sig)));
     hold_child_signal(&m->child, sig, core->config->signal_to == HOLD_SIGNAL_TO_GROUP);
-    hold_child_signal(&m->child, SIGCONT, core->config->signal_to == HOLD_SIGNAL_TO_GROUP); /* a stopped process cannot end */
+    if (hold_tree_is_stopped(m->child.pid)) /* a stopped process cannot end; one that runs may have a use of its own for CONT */
+        hold_child_signal(&m->child, SIGCONT, core->config->signal_to == HOLD_SIGNAL_TO_GROUP || core->on_terminal);
 }
 
 static void close_life(struct hold_core *core, struct hold_member *m) {
@@ -385,29 +389,6 @@ void hold_act_container(struct hold_core *core, uint32_t actions, uint64_t now_m
                 hold_hear_tell(core, &core->members[i], "PLAN=1", hold_store_find(&core->store, "plan"));
     if (core->state == HOLD_CONTAINER_EXITED)
         hold_died_fix_ending(core);
-}
-
-/* ---- signals ---- */
-
-int hold_act_mapped(const struct hold_core *core, int sig) {
-    const struct hold_strs *map = &core->config->signal_map;
-    for (size_t i = 0; i < map->n; i++) {
-        char from[32];
-        const char *equals = strchr(map->at[i], '=');
-        (void) snprintf(from, sizeof(from), "%.*s", equals ? (int) (equals - map->at[i]) : 0, map->at[i]);
-        if (equals && hold_signal_parse(from) == sig)
-            return hold_signal_parse(equals + 1);
-    }
-    return sig;
-}
-
-void hold_act_forward(struct hold_core *core, int sig) {
-    for (size_t i = 0; i < core->n_members; i++) {
-        struct hold_member *m = &core->members[i];
-        if (m->config->is_ours || m->child.pid <= 0)
-            continue;
-        hold_child_signal(&m->child, sig, core->config->signal_to == HOLD_SIGNAL_TO_GROUP);
-    }
 }
 
 /* ---- what is published ---- */

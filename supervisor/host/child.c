@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "base/exit.h"
 #include "base/list.h"
+#include "supervisor/host/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,10 @@
 #define HOLD_CHILD_ENV_MAX 4096
 #define STATUS_NOT_FOUND 127
 #define STATUS_NOT_EXECUTABLE 126
+
+int hold_child_mask(int how, const sigset_t *set, sigset_t *ret_old) {
+    return (int) syscall(SYS_rt_sigprocmask, how, set, ret_old, HOLD_SIGNAL_SET_BYTES);
+}
 
 struct hold_child hold_child_none(void) {
     return (struct hold_child) { .pidfd = -1, .exec_fd = -1 };
@@ -147,7 +152,7 @@ static void become(const struct hold_child_request *r, int report_fd) {
         say_and_die(report_fd, fail);
     }
     /* Pending signals arrive here or after exec; none was lost while they were blocked. */
-    (void) sigprocmask(SIG_SETMASK, &in->mask, NULL);
+    (void) hold_child_mask(SIG_SETMASK, &in->mask, NULL);
     char *const *argv = (char *const *) (uintptr_t) r->argv;
     char *const *envp = (char *const *) (uintptr_t) prepared.envp;
     if (r->plan && r->plan->n_ops > 0) {

@@ -20,6 +20,9 @@ struct hold_inherited {
     char folder[4096];            /* where it was started; "" when unknown. Process 1 itself leaves for "/" */
 };
 
+/* sigprocmask of all 64 signals: the C library's own leaves 32 and 33 alone, and who sends one to process 1 means the child. */
+int hold_child_mask(int how, const sigset_t *set, sigset_t *ret_old);
+
 #define HOLD_CHILD_FDS 8
 
 struct hold_child_request {

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define HOLD_CONFIG_FILE_BYTES ((size_t) 1 << 20)
+#define NOTES_BYTES ((size_t) 16 << 10)
 #define HOUR 3600000.0
 #define DAY 86400000.0
 #define AT(field) offsetof(struct hold_config, field)
@@ -59,6 +60,13 @@ const struct hold_opt hold_config_rows[] = {
     { "kill-wait", HOLD_OPT_MS, AT(kill_wait_ms), "30s", 1, HOUR, "what still lives this long after KILL is called unkillable", .key = "stop.kill_wait" },
     { "signal-to", HOLD_OPT_ENUM, AT(signal_to), "child", 0, 0, "who a forwarded signal goes to", .key = "signals.to", .choices = "child|group" },
     { "signal-map", HOLD_OPT_STRS, AT(signal_map), NULL, 0, 0, "rewrite a forwarded signal: TERM=INT, HUP=none", .key = "signals.map", .value = "A=B" },
+    { "parent-death-signal", HOLD_OPT_STR, AT(parent_death_signal), NULL, 0, 0,
+      "signal that holdfast itself gets when the process that started it ends: TERM", .key = "signals.parent_death", .value = "SIGNAL" },
+    { "success-exit", HOLD_OPT_STRS, AT(success_exit), NULL, 0, 0,
+      "exit code of the server that counts as success, so that holdfast ends with 0: 143, or 1-3,7; 128+n for a signal", .key = "restart.success_exit",
+      .value = "CODE" },
+    { "on-stop", HOLD_OPT_ENUM, AT(on_stop), "escalate", 0, 0,
+      "after TERM or INT: end the server within the grace, or pass each one on and kill nobody", .key = "stop.mode", .choices = "escalate|forward" },
     { "on-fatal", HOLD_OPT_ENUM, AT(on_fatal), "exit", 0, 0, "after an unfixable verdict: exit, or stay alive and not ready", .choices = "exit|hold" },
     { "output", HOLD_OPT_ENUM, AT(output), "drop", 0, 0,
       "when our output blocks: drop whole lines and count them, or block the server; direct hands it our own descriptors", .choices = "drop|block|direct" },
@@ -254,6 +262,35 @@ static void read_budget(struct hold_config *c, struct hold_buf *mistakes) {
         mistake(mistakes, "--restart-delay: 0s means no wait ever, which needs a --restart-budget");
 }
 
+/* "143", "1-3" */
+static bool read_codes(const char *text, size_t n, uint64_t codes[4]) {
+    char copy[8];
+    uint64_t from, to;
+    if (n >= sizeof(copy))
+        return false;
+    (void) snprintf(copy, sizeof(copy), "%.*s", (int) n, text);
+    char *dash = strchr(copy, '-');
+    if (dash)
+        *dash = '\0';
+    if (hold_parse_u64(copy, 0, 255, &from, NULL) < 0 || hold_parse_u64(dash ? dash + 1 : copy, from, 255, &to, NULL) < 0)
+        return false;
+    for (uint64_t code = from; code <= to; code++)
+        codes[code / 64] |= (uint64_t) 1 << code % 64;
+    return true;
+}
+
+static void read_success(struct hold_config *c, struct hold_buf *mistakes) {
+    for (size_t i = 0; i < c->success_exit.n; i++)
+        for (const char *at = c->success_exit.at[i];; at++) {
+            size_t n = strcspn(at, ",");
+            if (!read_codes(at, n, c->success_codes))
+                mistake(mistakes, "--success-exit: '%.*s' is not an exit code (0 to 255) or a range of them (1-3)", (int) n, at);
+            at += n;
+            if (!*at)
+                break;
+        }
+}
+
 static void check_values(const struct hold_config *c, struct hold_buf *mistakes) {
     if (c->mode == HOLD_MODE_TOOL)
         return;
@@ -275,8 +312,10 @@ static void check_values(const struct hold_config *c, struct hold_buf *mistakes)
     }
     check_ports(mistakes, "bind-port", &c->bind_ports);
     check_ports(mistakes, "connect-port", &c->connect_ports);
-    if (c->state_dir[0] != '/')
-        mistake(mistakes, "--state-dir: '%s' is not an absolute path", c->state_dir);
+    if (!*c->state_dir)
+        mistake(mistakes, "--state-dir: a folder is wanted");
+    if (*c->parent_death_signal && hold_signal_parse(c->parent_death_signal) <= 0)
+        mistake(mistakes, "--parent-death-signal: '%s' is not a signal", c->parent_death_signal);
     if (c->prestop_delay_ms > c->grace_ms)
         mistake(mistakes, "--prestop-delay is longer than --grace, which includes it");
     if (c->mode == HOLD_MODE_RUN && c->n_servers == 2 && c->servers[0].is_ours && !*c->listen)
@@ -287,7 +326,6 @@ static void check_values(const struct hold_config *c, struct hold_buf *mistakes)
         mistake(mistakes, "--model: `holdfast run` needs the model's folder (a mount, or where --model-source is fetched to)");
 }
 
-/* Children are sandboxed by absolute paths, and start in the folder that we leave. */
 /* An empty source is none, as with every other text. */
 static void drop_empty(struct hold_strs *strs) {
     size_t n = 0;
@@ -297,17 +335,29 @@ static void drop_empty(struct hold_strs *strs) {
     strs->n = n;
 }
 
+/* Children are sandboxed by absolute paths, and process 1 leaves the folder that it was started in. */
 static void make_absolute(struct hold_config *c, struct hold_buf *mistakes) {
-    char here[2048];
-    if (!*c->model_dir || c->model_dir[0] == '/')
-        return;
-    if (!getcwd(here, sizeof(here)) ||
-        (size_t) snprintf(c->model_path, sizeof(c->model_path), "%s/%s", here, c->model_dir) >= sizeof(c->model_path)) {
-        mistake(mistakes, "--model: '%s' cannot be made absolute", c->model_dir);
-        return;
+    static const char *const names[] = { "model", "state-dir", "termination-log", "model-manifest" };
+    const char **const texts[] = { &c->model_dir, &c->state_dir, &c->termination_log, &c->model_manifest };
+    for (size_t i = 0; i < HOLD_COUNT_OF(names); i++) {
+        char here[2048];
+        if (!**texts[i] || **texts[i] == '/')
+            continue;
+        if (!getcwd(here, sizeof(here)) || (size_t) snprintf(c->paths[i], sizeof(c->paths[i]), "%s/%s", here, *texts[i]) >= sizeof(c->paths[i]))
+            mistake(mistakes, "--%s: '%s' cannot be made absolute", names[i], *texts[i]);
+        else
+            *texts[i] = c->paths[i];
     }
-    c->model_dir = c->model_path;
 }
+
+/* Variables that are not options of process 1: what it tells its children, and the options of holdfast-runtime, which reads its own. */
+const char *const hold_config_other_names[] = {
+    "HOLDFAST_MEMBER", "HOLDFAST_CONTROL_FD", "HOLDFAST_PLAN", "HOLDFAST_MODEL_DIR", "HOLDFAST_API_KEY", "HOLDFAST_API_KEY_FILE", "HOLDFAST_CONTENT_FORMAT",
+    "HOLDFAST_PARSE_SPECIAL_IN_CONTENT", "HOLDFAST_MAX_BODY", "HOLDFAST_MAX_BODIES", "HOLDFAST_MAX_CONNECTIONS", "HOLDFAST_MAX_REQUESTS",
+    "HOLDFAST_MAX_IMAGES", "HOLDFAST_MAX_IMAGE_PIXELS", "HOLDFAST_IDLE_TIMEOUT", "HOLDFAST_BACKEND_LIB", "HOLDFAST_CUDA_DRIVER",
+    "HOLDFAST_DETERMINISTIC", "HOLDFAST_MAX_CONTEXT", "HOLDFAST_MAX_SESSIONS", "HOLDFAST_MAX_WAITING", "HOLDFAST_CHUNK_TOKENS",
+    "HOLDFAST_CACHE_BYTES", "HOLDFAST_MEMORY_BYTES", NULL,
+};
 
 static bool is_set(const struct hold_config_store *store, const char *name) {
     for (size_t i = 0; i < hold_n_config_rows; i++)
@@ -347,6 +397,9 @@ int hold_config_load(enum hold_mode mode, int argc, char *const *argv, const cha
         mistake(mistakes, "%s", ignored.text);
     if (mode != HOLD_MODE_TOOL && ret_words->n > 0)
         mistake(mistakes, "'%s' is not an option%s", ret_words->at[0], mode == HOLD_MODE_EXEC ? "; the command stands after --" : "");
+    store->notes = hold_buf_with_max(NOTES_BYTES);
+    struct hold_opt_names names = { .prefix = "HOLDFAST_", .rows = hold_config_rows, .n_rows = hold_n_config_rows, .known = hold_config_other_names };
+    hold_opt_strangers(&names, environment, &store->notes);
     drop_empty(&c->model_sources);
     c->termination_log_is_set = is_set(store, "termination-log");
     if (mode == HOLD_MODE_EXEC && *c->health.ready && !is_set(store, "status-listen"))
@@ -354,6 +407,7 @@ int hold_config_load(enum hold_mode mode, int argc, char *const *argv, const cha
     hold_config_servers(c, store->root, mode == HOLD_MODE_TOOL ? 0 : argc - rest, argv + rest, mistakes);
     make_absolute(c, mistakes);
     read_budget(c, mistakes);
+    read_success(c, mistakes);
     check_values(c, mistakes);
     int n = count_lines(mistakes);
     if (n > 0)
@@ -364,6 +418,7 @@ int hold_config_load(enum hold_mode mode, int argc, char *const *argv, const cha
 
 void hold_config_store_release(struct hold_config_store *store) {
     hold_buf_release(&store->text);
+    hold_buf_release(&store->notes);
     hold_json_release(&store->root);
     free(store->rows);
     free(store->sources);

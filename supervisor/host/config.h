@@ -19,6 +19,7 @@ enum hold_mode { HOLD_MODE_EXEC, HOLD_MODE_RUN, HOLD_MODE_TOOL }; /* holdfast --
 enum hold_restart_policy { HOLD_RESTART_NEVER, HOLD_RESTART_ON_FAILURE, HOLD_RESTART_ALWAYS };
 enum hold_on_fatal { HOLD_ON_FATAL_EXIT, HOLD_ON_FATAL_HOLD };
 enum hold_output_mode { HOLD_OUTPUT_DROP, HOLD_OUTPUT_BLOCK, HOLD_OUTPUT_DIRECT };
+enum hold_on_stop { HOLD_ON_STOP_ESCALATE, HOLD_ON_STOP_FORWARD };
 enum hold_signal_to { HOLD_SIGNAL_TO_CHILD, HOLD_SIGNAL_TO_GROUP };
 
 #define HOLD_STATE_DIR_DEFAULT "/run/holdfast"
@@ -67,7 +68,10 @@ struct hold_config {
     uint64_t grace_ms, prestop_delay_ms, sweep_wait_ms, kill_wait_ms;
     int signal_to;             /* enum hold_signal_to */
     struct hold_strs signal_map; /* "TERM=INT", "USR1=none" */
+    const char *parent_death_signal; /* "" : none */
     int on_fatal;              /* enum hold_on_fatal */
+    int on_stop;               /* enum hold_on_stop */
+    struct hold_strs success_exit; /* "143", "1-3" */
     int output;                /* enum hold_output_mode */
     struct hold_health_config health; /* for `-- CMD`, and what servers.NAME.health starts from */
     const char *warmup;
@@ -91,11 +95,14 @@ struct hold_config {
     struct hold_server_config servers[HOLD_CONFIG_SERVERS];
     size_t n_servers;
     bool termination_log_is_set;
-    char model_path[4096]; /* model_dir made absolute */
+    uint64_t success_codes[4]; /* bit n: exit code n counts as success */
+    char paths[4][4096];       /* what was given relative to the start folder, made absolute: process 1 leaves it */
 };
 
 extern const struct hold_opt hold_config_rows[];
 extern const size_t hold_n_config_rows;
+/* Variables with our prefix that are no row of the table, NULL-terminated. */
+extern const char *const hold_config_other_names[];
 
 /* Everything that the configuration's strings live in; the caller's, zeroed, released after the config. */
 struct hold_config_store {
@@ -104,6 +111,7 @@ struct hold_config_store {
     struct hold_opt *rows; /* the table with this mode's defaults */
     enum hold_opt_source *sources;
     char *file; /* path of the file read, or NULL */
+    struct hold_buf notes; /* what is no mistake and still worth a warning, one a line */
 };
 
 /* argv: argv[0] is skipped; for RUN and TOOL the sub-command's name stands there. environment as environ. Reads the file

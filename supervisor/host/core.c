@@ -18,9 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/* timeout(1) and some shells send one request twice, to the process and to its group: within this time it is still one. */
-#define HOLD_SAME_REQUEST_MS 100
-
 /* ---- events ---- */
 
 static void push(struct hold_core *core, int member, int event) {
@@ -164,48 +161,28 @@ static void settle(struct hold_core *core, uint64_t now_ms) {
 
 /* ---- happenings ---- */
 
-static bool is_stop_signal(int sig) {
-    return sig == SIGTERM || sig == SIGINT;
-}
-
-static void on_signal(struct hold_core *core, int sig, pid_t sender, uint64_t now_ms) {
-    if (sig == SIGCHLD)
-        return; /* whoever is dead is reaped once for the batch */
-    if (sig == SIGPIPE && sender == getpid())
-        return; /* a write of our own to a closed pipe */
-    int mapped = hold_act_mapped(core, sig);
-    hold_log(HOLD_LV_INFO, HOLD_EV_SIGNAL, HOLD_LS("signal", hold_signal_name(sig)), HOLD_LI("as", mapped), HOLD_LI("from_pid", sender));
-    if (mapped == 0)
-        return;
-    if (!is_stop_signal(sig)) {
-        hold_act_forward(core, mapped);
-        return;
-    }
-    if (core->stop_ms == 0) {
-        core->stop_ms = now_ms;
-        core->stop_signal = mapped;
-        hold_log(HOLD_LV_INFO, HOLD_EV_STOP, HOLD_LS("signal", hold_signal_name(sig)), HOLD_LU("grace_ms", core->config->grace_ms));
-        hold_core_post(core, HOLD_CONTAINER_EV_STOP);
-    } else if (now_ms >= core->stop_ms + HOLD_SAME_REQUEST_MS) {
-        hold_core_post(core, HOLD_CONTAINER_EV_HURRY);
-    }
-}
-
 static void reap_all(struct hold_core *core, uint64_t now_ms) {
     int status;
     bool any_left;
     for (pid_t pid; (pid = hold_tree_reap(&status, &any_left)) > 0;) {
-        core->tree_changed = true;
         struct hold_member *mine = NULL;
         for (size_t i = 0; i < core->n_members; i++)
             if (core->members[i].child.pid == pid)
                 mine = &core->members[i];
+        if (WIFSTOPPED(status)) {
+            if (mine)
+                hold_signals_child_stopped(core, mine, WSTOPSIG(status));
+            continue;
+        }
+        core->tree_changed = true;
         if (mine)
             hold_died_member(core, mine, status, now_ms);
         else if (core->job.child.pid == pid)
             hold_died_job(core, status, now_ms);
-        else if (!hold_probing_on_exit(core, pid, status, now_ms))
+        else if (!hold_probing_on_exit(core, pid, status, now_ms)) {
             core->orphans_reaped++;
+            hold_log(HOLD_LV_DEBUG, HOLD_EV_REAP, HOLD_LI("pid", pid));
+        }
     }
 }
 
@@ -282,7 +259,7 @@ static void dispatch(struct hold_core *core, const struct hold_ready *r, uint64_
     switch ((enum hold_loop_kind) r->kind) {
     case HOLD_ON_SIGNAL:
         for (int sig; (sig = hold_loop_signal(&core->loop, &sender)) > 0;)
-            on_signal(core, sig, sender, now_ms);
+            hold_signals_on(core, sig, sender, now_ms);
         return;
     case HOLD_ON_DEATH: /* reap_all follows the signals of every batch that has one of them */
         return;
@@ -504,7 +481,6 @@ static void open_unix(struct hold_core *core) {
 }
 
 static int open_output(struct hold_core *core, struct hold_err *err) {
-    core->on_terminal = core->config->mode == HOLD_MODE_EXEC && isatty(0) && tcgetpgrp(0) == getpgrp();
     if (core->on_terminal || core->config->output == HOLD_OUTPUT_DIRECT)
         return 0;
     hold_lines_init(&core->lines);
@@ -559,7 +535,7 @@ int hold_core_init(struct hold_core *core, const struct hold_config *config, con
     if (inherited->folder[0] && chdir("/") < 0) /* the start folder is the child's; we do not hold its file system */
         return hold_fail(err, HOLD_E_IO, errno, "go to '/'");
     hold_tree_spare(&core->tree);
-    if (hold_loop_init(&core->loop, signals, err) < 0 || hold_tree_adopt(err) < 0 || hold_start_init(core, err) < 0 || open_output(core, err) < 0)
+    if (hold_loop_init(&core->loop, signals, err) < 0 || hold_tree_adopt(err) < 0 || hold_signals_open(core, err) < 0 || hold_start_init(core, err) < 0 || open_output(core, err) < 0)
         return -1;
     if (open_outside(core, ret_status, err) < 0)
         return -1;

@@ -155,7 +155,9 @@ struct hold_core {
     int listen_fd;
     struct hold_record record;
     struct hold_output output;
-    bool has_output, has_status, on_terminal;
+    bool has_output, has_status;
+    bool on_terminal; /* the terminal on 0 was ours at the start: members get it, and job control is passed on */
+    bool ignores_int; /* INT was ignored when we were started */
     struct hold_lines lines;
     uint32_t signatures[HOLD_VIEW_SIGNATURES]; /* how often each was seen; index: row of signatures.def */
     struct hold_status status;
@@ -212,10 +214,15 @@ const char *hold_job_name(enum hold_job_kind kind);
 void hold_act_keep_evidence(struct hold_core *core, const struct hold_member *m, const char *moment, const char *why);
 /* view.c: the termination message of this moment. */
 void hold_act_report(struct hold_core *core);
-/* A signal for the members that is no stop request: rewritten, forwarded. */
-void hold_act_forward(struct hold_core *core, int sig);
-/* sig after --signal-map; 0: dropped. */
-int hold_act_mapped(const struct hold_core *core, int sig);
+
+/* signals.c: one received signal, rewritten by --signal-map, becomes a stop request, a forward, or a stop of ourselves. */
+HOLD_MUST int hold_signals_open(struct hold_core *core, struct hold_err *err);
+void hold_signals_on(struct hold_core *core, int sig, pid_t sender, uint64_t now_ms);
+/* Job control, where the terminal was ours at the start: the member's group becomes the foreground; we do, if `group` was it; the
+ * member's main process was stopped, and with it stops our own group, for the shell that waits for it. */
+void hold_signals_give_terminal(struct hold_core *core, struct hold_member *m);
+void hold_signals_take_terminal(struct hold_core *core, pid_t group);
+void hold_signals_child_stopped(struct hold_core *core, struct hold_member *m, int sig);
 
 /* start.c: spawns the member's next life, or the job of the container's state. */
 HOLD_MUST int hold_start_init(struct hold_core *core, struct hold_err *err);

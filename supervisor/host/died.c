@@ -137,6 +137,13 @@ static void follow(struct hold_core *core, struct hold_member *m, enum hold_fate
     hold_core_post_member(core, m->index, HOLD_MEMBER_EV_EXIT_FATAL);
 }
 
+/* --success-exit speaks of what the server chose, or of the stop that was asked: never of a start that failed or a health-caused KILL. */
+static bool counts_as_success(const struct hold_config *c, const struct hold_death *d) {
+    int status = hold_death_status(d);
+    bool is_its_own = d->end != HOLD_END_NOT_STARTED && (d->killed == HOLD_KILL_NOT || d->killed == HOLD_KILL_STOP);
+    return is_its_own && status >= 0 && status < 256 && (c->success_codes[status / 64] >> status % 64 & 1);
+}
+
 void hold_died_member(struct hold_core *core, struct hold_member *m, int wait_status, uint64_t now_ms) {
     const struct hold_config *c = core->config;
     /* Its last words first: news of life comes before a verdict of death. */
@@ -144,12 +151,18 @@ void hold_died_member(struct hold_core *core, struct hold_member *m, int wait_st
         hold_output_on_ready(&core->output);
     hold_hear_control(core, m->index, now_ms);
     read_exec_result(core, &m->child, hold_core_program(m), m->plan, &m->exec_status, m->exec_text);
+    pid_t pid = m->child.pid;
     forget(core, &m->child, &m->control_fd);
     hold_probing_end(core, m);
-    if (core->on_terminal)
-        (void) tcsetpgrp(0, getpgrp());
+    hold_signals_take_terminal(core, pid);
 
     struct hold_death d = facts_of(core, m, wait_status, now_ms);
+    hold_log(HOLD_LV_INFO, HOLD_EV_EXIT, HOLD_LS("member", m->config->name), HOLD_LI("status", hold_death_status(&d)),
+             HOLD_LS("signal", d.end == HOLD_END_SIGNALED ? hold_signal_name(d.code) : ""), HOLD_LU("uptime_ms", d.uptime_ms));
+    if (counts_as_success(c, &d)) {
+        d.end = HOLD_END_EXITED;
+        d.code = 0;
+    }
     hold_diagnose(&d, &m->diagnosis);
     if (m->exec_status)
         say_not_started(&m->diagnosis, m->exec_text);
@@ -157,8 +170,6 @@ void hold_died_member(struct hold_core *core, struct hold_member *m, int wait_st
     m->has_exited = true;
     m->wait_status = wait_status;
     m->exited_ms = now_ms;
-    hold_log(HOLD_LV_INFO, HOLD_EV_EXIT, HOLD_LS("member", m->config->name), HOLD_LI("status", status),
-             HOLD_LS("signal", d.end == HOLD_END_SIGNALED ? hold_signal_name(d.code) : ""), HOLD_LU("uptime_ms", d.uptime_ms));
 
     struct hold_fate_facts f = {
         .action = m->diagnosis.action, .is_stopping = is_stopping(core), .is_clean = d.end == HOLD_END_EXITED && d.code == 0,

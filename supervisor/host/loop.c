@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@ int hold_loop_init(struct hold_loop *loop, const sigset_t *signals, struct hold_
     hold_autofd epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (epoll_fd < 0)
         return hold_fail(err, HOLD_E_IO, errno, "create the epoll set");
-    hold_autofd signal_fd = signalfd(-1, signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    hold_autofd signal_fd = (int) syscall(SYS_signalfd4, -1, signals, HOLD_SIGNAL_SET_BYTES, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signal_fd < 0)
         return hold_fail(err, HOLD_E_IO, errno, "create the signal descriptor");
     struct hold_loop made = { .epoll_fd = epoll_fd, .signal_fd = signal_fd };

@@ -38,6 +38,7 @@ struct hold_ready {
 };
 
 #define HOLD_LOOP_BATCH 64
+#define HOLD_SIGNAL_SET_BYTES 8 /* what the kernel takes of a sigset_t: 64 signals */
 
 struct hold_loop {
     int epoll_fd;

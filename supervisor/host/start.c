@@ -516,7 +516,7 @@ int hold_start_member(struct hold_core *core, struct hold_member *m, uint64_t no
     hold_autobuf names = hold_buf_with_max(256);
     hold_autofd ours = -1, theirs = -1, out = -1, errs = -1;
     struct hold_child_request r = { .inherited = core->inherited, .in_fd = -1, .out_fd = -1, .err_fd = -1, .control_fd = -1,
-                                    .own_group = true, .take_terminal = core->on_terminal };
+                                    .own_group = true, .take_terminal = core->on_terminal && tcgetpgrp(0) == getpgrp() };
     (void) now_ms;
     *ret_status = HOLD_EXIT_INTERNAL;
     begin();

@@ -233,6 +233,8 @@ size_t hold_tree_spared(const struct hold_tree *t) {
 static void send_to(const struct hold_tree_proc *p, int sig) {
     if (p->parent == getpid()) { /* ours to reap, so the number cannot have been given away */
         (void) kill(p->pid, sig);
+        if (sig == SIGTERM && p->state == 'T') /* a stopped process cannot end */
+            (void) kill(p->pid, SIGCONT);
         return;
     }
     hold_autofd pidfd = (int) syscall(SYS_pidfd_open, p->pid, 0);
@@ -240,6 +242,18 @@ static void send_to(const struct hold_tree_proc *p, int sig) {
     if (pidfd < 0 || !look_at(p->pid, &now) || now.born != p->born)
         return;
     (void) syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
+    if (sig == SIGTERM && now.state == 'T')
+        (void) syscall(SYS_pidfd_send_signal, pidfd, SIGCONT, NULL, 0);
+}
+
+bool hold_tree_is_stopped(pid_t pid) {
+    char text[4096];
+    size_t n;
+    if (pid <= 0 || !read_proc(pid, "status", text, sizeof(text), &n))
+        return false;
+    const char *state = strstr(text, "\nState:\t"), *pending = strstr(text, "\nShdPnd:\t");
+    bool is_about_to = pending && (strtoull(pending + 9, NULL, 16) >> (SIGSTOP - 1) & 1); /* it stops when it runs next */
+    return (state && state[8] == 'T') || is_about_to;
 }
 
 size_t hold_tree_signal(struct hold_tree *t, int owner, int sig, bool skip_main) {
@@ -308,7 +322,7 @@ void hold_tree_name(struct hold_tree *t, int owner, struct hold_buf *out) {
 pid_t hold_tree_reap(int *ret_wait_status, bool *ret_any_left) {
     pid_t pid;
     do
-        pid = waitpid(-1, ret_wait_status, WNOHANG);
+        pid = waitpid(-1, ret_wait_status, WNOHANG | WUNTRACED);
     while (pid < 0 && errno == EINTR);
     *ret_any_left = pid > 0 || pid == 0;
     return pid > 0 ? pid : 0;

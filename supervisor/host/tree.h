@@ -52,7 +52,8 @@ size_t hold_tree_spared(const struct hold_tree *t);
 /* How many processes of owner (or HOLD_TREE_ANY) there are, zombies included; 0 is the proof. Reads /proc unless no child
  * is left at all. When /proc cannot be read, everything counts as one left as long as there is any child. */
 size_t hold_tree_left(struct hold_tree *t, int owner);
-/* The same, sending sig to each that is no zombie. skip_main: the owner's main process is left out. */
+/* The same, sending sig to each that is no zombie (after TERM a stopped one also CONT, or it could not end). skip_main: the
+ * owner's main process is left out. */
 size_t hold_tree_signal(struct hold_tree *t, int owner, int sig, bool skip_main);
 /* The living processes of owner, at most max of them; returns how many were written. */
 size_t hold_tree_pids(struct hold_tree *t, int owner, pid_t *ret_pids, size_t max);
@@ -61,7 +62,10 @@ bool hold_tree_has(const struct hold_tree *t, int owner, pid_t pid);
 /* "4711 python3 (D), 4712 ray (Z)": at most eight, then how many more. */
 void hold_tree_name(struct hold_tree *t, int owner, struct hold_buf *out);
 
-/* Reaps one dead child: its pid and wait status, or 0 when none is dead (*ret_any_left says whether children live). */
+/* Whether it is stopped by a signal. */
+bool hold_tree_is_stopped(pid_t pid);
+/* Reaps one dead child, or tells of one that was stopped (WIFSTOPPED): its pid and wait status, or 0 when there is none
+ * (*ret_any_left says whether children live). */
 pid_t hold_tree_reap(int *ret_wait_status, bool *ret_any_left);
 /* Becomes the one that orphans come to, unless process 1 already. */
 HOLD_MUST int hold_tree_adopt(struct hold_err *err);
