@@ -64,6 +64,9 @@ test: ## everything that needs no GPU: check, sanitizers, stories, containers (i
 	@$(MAKE) --no-print-directory -j$(CORES) check-programs
 	@bash tests/run.sh test
 
+test-cluster: all $(BUILD)/tests/pause $(BUILD)/tests/fake-server ## the chart on a real Kubernetes of one node (root; installs and builds what it needs)
+	@bash tests/run.sh cluster
+
 soak: ## the long runs: thousands of seeds, fuzzing
 	@sh base/deps.sh test
 	@$(MAKE) --no-print-directory -j$(CORES) check-programs
@@ -99,4 +102,4 @@ $(BUILD)/tests/arm64/%: $(BUILD)/libhold-arm64.a $(wildcard tests/unit/*.[ch] te
 	$(call say,CC,$*)$(CC) $(CPPFLAGS) $(CFLAGS) -DHOLD_SMALL_CMOCKA $(wildcard tests/unit/$*.c tests/kernels/$*.c) $(BUILD)/libhold-arm64.a -static -lpthread -lm -o $@
 arm64-programs: $(ARM64_TEST)
 
-.PHONY: units fuzz-programs unit-programs test-programs check-programs arm64-programs
+.PHONY: units test-cluster fuzz-programs unit-programs test-programs check-programs arm64-programs

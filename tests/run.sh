@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# run.sh check|test|soak: runs the suites of a level, prints the seconds of each and ends with one line
-# 'N passed, N failed, N skipped'. A suite is a command whose TAP or closing line is counted.
+# run.sh check|test|soak|cluster: runs the suites of a level, prints the seconds of each and ends with one line 'N passed, N failed,
+# N skipped' (HOLD_TALLY names a file for the numbers instead). A suite is a command whose TAP or closing line is counted.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 level=${1:-check}
@@ -101,10 +101,11 @@ soak)
     suite sabotage bash tests/sabotage/run.sh
     suite stories stories tests/story/*.bats
     ;;
+cluster) suite cluster bash tests/cluster/run.sh ;;
 lint) suite lint lint ;;
 stories) shift; suite stories stories "$@" ;;
-*) echo "run.sh: check, test or soak" >&2; exit 64 ;;
+*) echo "run.sh: check, test, soak or cluster" >&2; exit 64 ;;
 esac
 for r in ${reasons[@]+"${reasons[@]}"}; do echo "skipped: $r"; done
-echo "$passed passed, $failed failed, $skipped skipped"
+if [ -n "${HOLD_TALLY:-}" ]; then echo "$passed $failed $skipped" >> "$HOLD_TALLY"; else echo "$passed passed, $failed failed, $skipped skipped"; fi
 [ "$failed" -eq 0 ]

@@ -512,6 +512,10 @@ static void init_member(struct hold_core *core, size_t i) {
         return;
     m->rung = hold_ladder_from_record(&m->config->ladder, last->rung, last->memory_bytes, last->limit_bytes, last->is_open);
     m->restarts.streak = last->is_open ? last->streak + (last->streak < UINT32_MAX) : 0;
+    if (last->is_open && hold_ladder_is_tight(last->memory_bytes, last->limit_bytes)) {
+        m->last_bytes = last->memory_bytes;
+        m->last_limit_bytes = last->limit_bytes;
+    }
     if (last->is_open)
         hold_log(HOLD_LV_WARN, HOLD_EV_RUNG, HOLD_LS("member", m->config->name), HOLD_LU("rung", m->rung), HOLD_LS("phase", last->phase),
                  HOLD_LU("memory_bytes", last->memory_bytes), HOLD_LU("limit_bytes", last->limit_bytes),

@@ -66,6 +66,7 @@ struct hold_member {
     char told[HOLD_VIEW_TEXT];     /* last X_HOLDFAST_CAUSE */
     char said[HOLD_VIEW_TEXT];     /* last STATUS */
     uint64_t inflight, oom_before, memory_peak;
+    uint64_t last_bytes, last_limit_bytes; /* memory when the holdfast before this one was killed, tight; 0: it was not */
     enum hold_cause matched;
     const char *signature;         /* id of the line that named it, static; NULL: none */
     char matched_line[HOLD_VIEW_TEXT], wrapper_line[HOLD_VIEW_TEXT];

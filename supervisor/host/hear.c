@@ -93,7 +93,7 @@ static void hear_job(struct hold_core *core, struct hold_notify *n, uint64_t now
     hold_act_arm_job(core, now_ms);
     if (!hold_notify_ratio(n, "X_HOLDFAST_PROGRESS", &job->done, &job->total))
         return;
-    (void) log_progress(core, "job", job->done, job->total, job->said, now_ms);
+    core->report_is_due |= log_progress(core, "job", job->done, job->total, job->said, now_ms);
     char text[64 + HOLD_VIEW_TEXT];
     (void) snprintf(text, sizeof(text), "PROGRESS=%llu/%llu\nSTATUS=%s", (unsigned long long) job->done, (unsigned long long) job->total, job->said);
     for (size_t i = 0; i < core->n_members; i++)
@@ -146,6 +146,7 @@ static void hear_member(struct hold_core *core, struct hold_member *m, struct ho
         if (log_progress(core, m->config->name, done, total, m->said, now_ms)) {
             hold_act_read_memory(core); /* a loader that is killed for its memory leaves the last reading behind */
             hold_act_record(core, m, true);
+            core->report_is_due = true;
         }
     }
     if (hold_notify_u64(n, "EXTEND_TIMEOUT_USEC", &usec))

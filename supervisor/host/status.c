@@ -93,15 +93,19 @@ int hold_status_probe(enum hold_status_path p, const struct hold_view *view, cha
         snprintf(ret_why, why_bytes, is_live ? "live: phase %s" : "not live: %s (%s)", is_live ? view->phase : view->cause, view->action);
         return is_live ? 200 : 503;
     }
-    const bool yes = p == HOLD_STATUS_STARTUPZ ? view->is_started : view->is_ready && !view->is_stopping;
+    /* A start whose verdict is held is over: who asks about it for ever ends what was to stay. */
+    const bool is_over = view->is_started || view->container == HOLD_CONTAINER_HELD;
+    const bool yes = p == HOLD_STATUS_STARTUPZ ? is_over : view->is_ready && !view->is_stopping;
     if (yes) {
-        snprintf(ret_why, why_bytes, p == HOLD_STATUS_STARTUPZ ? "started" : "ready");
+        snprintf(ret_why, why_bytes, p != HOLD_STATUS_STARTUPZ ? "ready" : view->is_started ? "started" : "held: the start is over");
         return 200;
     }
     int n = snprintf(ret_why, why_bytes, "%s: phase %s", p == HOLD_STATUS_STARTUPZ ? "not started" : "not ready", view->phase);
     const struct hold_view_member *m = weakest(view);
     if (n > 0 && (size_t) n < why_bytes && m && view->container == HOLD_CONTAINER_UP)
         n += snprintf(ret_why + n, why_bytes - (size_t) n, ", %s is %s", m->name, hold_member_state_name(m->state));
+    if (n > 0 && (size_t) n < why_bytes && view->waits_for[0] != '\0')
+        n += snprintf(ret_why + n, why_bytes - (size_t) n, ", waits for %s", view->waits_for);
     if (n > 0 && (size_t) n < why_bytes && view->cause[0] != '\0')
         snprintf(ret_why + n, why_bytes - (size_t) n, ", %s", view->cause);
     return 503;

@@ -179,6 +179,7 @@ void hold_status_json(const struct hold_view *v, struct hold_buf *out) {
     put_str(&w, "phase", v->phase);
     put_u64(&w, "phase_ms", since(v, v->phase_since_ms));
     put_str(&w, "container", hold_container_state_name(v->container));
+    opt_str(&w, "waits_for", v->waits_for);
     put_bool(&w, "ready", v->is_ready && !v->is_stopping);
     put_bool(&w, "started", v->is_started);
     put_bool(&w, "stopping", v->is_stopping);

@@ -65,6 +65,31 @@ static void view_job(const struct hold_core *core, struct hold_view *v) {
     COPY(v->job_said, job->said);
 }
 
+/* "fetch, 12 % of 7103863 bytes: another pod fetches it": who, how far, and its own words. */
+static void say_waits(char out[HOLD_VIEW_TEXT], const char *who, uint64_t done, uint64_t total, const char *unit, const char *said) {
+    char far[80] = "", of[48] = "";
+    if (unit[0] != '\0')
+        (void) snprintf(of, sizeof(of), " of %llu %s", (unsigned long long) total, unit);
+    if (total > 0)
+        (void) snprintf(far, sizeof(far), ", %u %%%s", (unsigned) ((double) HOLD_MIN(done, total) / (double) total * 100), of);
+    (void) snprintf(out, HOLD_VIEW_TEXT, "%s%s%s%.*s", who, far, said[0] ? ": " : "", HOLD_VIEW_TEXT - 160, said);
+}
+
+static void waits_for(const struct hold_core *core, char out[HOLD_VIEW_TEXT]) {
+    const struct hold_job *job = &core->job;
+    out[0] = '\0';
+    if (core->state == HOLD_CONTAINER_PREFLIGHT || core->state == HOLD_CONTAINER_FETCHING || core->state == HOLD_CONTAINER_VERIFYING) {
+        if (job->has_run)
+            say_waits(out, hold_job_name(job->kind), job->done, job->total, job->kind == HOLD_JOB_PREFLIGHT ? "ms" : "bytes", job->said);
+        return;
+    }
+    for (size_t i = 0; core->state == HOLD_CONTAINER_UP && out[0] == '\0' && i < core->n_members; i++) {
+        const struct hold_member *m = &core->members[i];
+        if (m->state == HOLD_MEMBER_LOADING || m->state == HOLD_MEMBER_WARMING)
+            say_waits(out, m->config->name, m->progress.done, m->state == HOLD_MEMBER_LOADING ? m->progress.total : 0, m->progress.best_done > 0 ? "bytes" : "", m->said);
+    }
+}
+
 void hold_core_view(const struct hold_core *core, uint64_t now_ms, struct hold_view *v) {
     enum hold_member_state states[HOLD_CONFIG_SERVERS];
     *v = (struct hold_view) {
@@ -92,6 +117,7 @@ void hold_core_view(const struct hold_core *core, uint64_t now_ms, struct hold_v
     memcpy(v->findings, core->findings, sizeof(v->findings));
     memcpy(v->signatures, core->signatures, sizeof(v->signatures));
     view_job(core, v);
+    waits_for(core, v->waits_for);
     if (core->ending.is_fixed) {
         COPY(v->cause, hold_cause_info(core->ending.cause)->name);
         COPY(v->action, hold_action_name(core->ending.action));
@@ -101,12 +127,39 @@ void hold_core_view(const struct hold_core *core, uint64_t now_ms, struct hold_v
     COPY(v->digest, core->digest);
 }
 
-/* The newest failure that is known: what ended us, else the last death of a member that is not back yet, else the job's. */
+#define MIB(bytes) ((unsigned long long) (bytes) >> 20)
+
+/* Whoever is killed with its whole container cannot say afterwards that memory was short: it is said before, and by the next. */
+static void add_memory(const struct hold_core *core, struct hold_report *r, struct hold_buf *text) {
+    const struct hold_memory *now = &core->memory;
+    const uint64_t used = now->current - HOLD_MIN(now->inactive_file, now->current);
+    if (now->known && now->limit != UINT64_MAX && hold_ladder_is_tight(used, now->limit))
+        hold_buf_addf(text, "%smemory stands at %llu of %llu MiB, its limit", text->n ? "; " : "", MIB(used), MIB(now->limit));
+    for (size_t i = 0; i < core->n_members; i++) {
+        const struct hold_member *m = &core->members[i];
+        if (m->last_limit_bytes == 0 || m->state == HOLD_MEMBER_READY)
+            continue;
+        r->cause = hold_cause_info(HOLD_CAUSE_HOST_OOM)->name;
+        r->member = m->config->name;
+        r->advice = hold_cause_info(HOLD_CAUSE_HOST_OOM)->advice;
+        hold_buf_addf(text, "%sthe container before this one was killed at %llu of %llu MiB of its memory limit", text->n ? "; " : "", MIB(m->last_bytes), MIB(m->last_limit_bytes));
+    }
+}
+
+/* The newest failure that is known: what ended us, else the last death of a member that is not back yet; without one, what the
+ * start waits for and how memory stands. */
 void hold_act_report(struct hold_core *core) {
     struct hold_report r = { .phase = core->phase ? core->phase : "", .exit_code = -1 };
     struct hold_err err = { 0 };
     hold_autobuf last = hold_buf_with_max(HOLD_REPORT_MAX_BYTES);
+    hold_autobuf text = hold_buf_with_max((size_t) 4 * HOLD_VIEW_TEXT);
+    char waits[HOLD_VIEW_TEXT];
     int who = -1;
+    waits_for(core, waits);
+    if (waits[0])
+        hold_buf_addf(&text, "waits for %s", waits);
+    add_memory(core, &r, &text);
+    r.text = text.data;
     if (core->ending.is_fixed) {
         const struct hold_ending *e = &core->ending;
         r.cause = hold_cause_info(e->cause)->name;

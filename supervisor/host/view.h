@@ -73,6 +73,7 @@ struct hold_view {
     const char *phase; /* the fold */
     enum hold_container_state container;
     uint64_t phase_since_ms;
+    char waits_for[HOLD_VIEW_TEXT]; /* what a start waits for, in words; "" once it serves */
     bool is_ready;   /* /readyz */
     bool is_started; /* /startupz: was ready once */
     bool is_stopping;

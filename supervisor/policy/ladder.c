@@ -18,13 +18,16 @@ static uint32_t cut(const struct hold_ladder *ladder, uint64_t rung) {
     return (uint32_t) HOLD_MIN(rung, (uint64_t) HOLD_MIN(ladder->n, (size_t) HOLD_LADDER_MAX));
 }
 
+bool hold_ladder_is_tight(uint64_t memory_bytes, uint64_t limit_bytes) {
+    return limit_bytes > 0 && memory_bytes > limit_bytes / 100 * HOLD_LADDER_TIGHT_PCT;
+}
+
 uint32_t hold_ladder_next(const struct hold_ladder *ladder, uint32_t rung, bool out_of_memory) {
     return cut(ladder, (uint64_t) rung + (out_of_memory ? 1 : 0));
 }
 
 uint32_t hold_ladder_from_record(const struct hold_ladder *ladder, uint32_t rung, uint64_t memory_bytes, uint64_t limit_bytes, bool was_open) {
-    bool tight = was_open && limit_bytes > 0 && memory_bytes > limit_bytes / 100 * HOLD_LADDER_TIGHT_PCT;
-    return hold_ladder_next(ladder, rung, tight);
+    return hold_ladder_next(ladder, rung, was_open && hold_ladder_is_tight(memory_bytes, limit_bytes));
 }
 
 const struct hold_rung *hold_ladder_at(const struct hold_ladder *ladder, uint32_t rung) {

@@ -22,6 +22,8 @@ struct hold_ladder {
     size_t n;
 };
 
+/* More than 90 % of the limit is in use. */
+bool hold_ladder_is_tight(uint64_t memory_bytes, uint64_t limit_bytes);
 /* The rung of the next start. Only memory moves it, one step down, and never below the last; it does not climb by itself. */
 uint32_t hold_ladder_next(const struct hold_ladder *ladder, uint32_t rung, bool out_of_memory);
 /* The first rung of a new process 1: from an unclosed record whose last memory reading was above 90 % of its limit one step

@@ -44,6 +44,17 @@ PY
     is_sound
 }
 
+@test "while it starts, the message, the probe's line and the status say what is waited for" {
+    hold --status-listen '' --ready notify -- "$FAKE" --notify --progress 50 --never-ready --notify-status "reading shard 2"
+    eventually term_has ' % of 100000 bytes: reading shard 2'
+    term_has 'waits for server, '
+    is_sound
+    ask /startupz
+    [[ "$body" == "not started: phase loading, server is loading, waits for server, "*": reading shard 2" ]]
+    ask /status
+    [[ "$body" == *'"waits_for":"server, '* ]]
+}
+
 @test "an end names cause, action, signature, exit code and the last lines" {
     hold -- "$FAKE" --say "step one" --say-err "Traceback (most recent call last):" --say-err "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.16 GiB." \
         --say-err "RuntimeError: Engine core initialization failed. See root cause above." --exit-after 100 --code 1

@@ -104,6 +104,15 @@ static void probes_tell_each_phase_by_status_alone(void **unused) {
     assert_int_equal(get("/readyz"), 503);
     assert_non_null(strstr(answer, "not ready: phase loading, engine is loading"));
     assert_int_equal(get("/startupz"), 503);
+    (void) snprintf(view.waits_for, sizeof view.waits_for, "engine, 40 %% of 100 bytes");
+    assert_int_equal(get("/startupz"), 503);
+    assert_non_null(strstr(answer, "not started: phase loading, engine is loading, waits for engine, 40 % of 100 bytes\n"));
+    view.container = HOLD_CONTAINER_HELD; /* an orchestrator that waits for the start would end what is to be kept */
+    assert_int_equal(get("/startupz"), 200);
+    assert_int_equal(get("/readyz"), 503);
+    assert_int_equal(get("/livez"), 200);
+    view.container = HOLD_CONTAINER_UP;
+    view.waits_for[0] = '\0';
     view.phase = "ready";
     view.is_ready = view.is_started = true;
     view.members[0].state = HOLD_MEMBER_READY;
