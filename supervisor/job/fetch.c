@@ -698,27 +698,36 @@ static size_t ignore_body(char *bytes, size_t size, size_t n, void *argument) {
     return size * n;
 }
 
-bool hold_fetch_ask(const char *url, const char *ca_file, uint64_t timeout_ms, char *answer, size_t answer_bytes) {
-    bool is_tcp = strncmp(url, "tcp://", 6) == 0;
-    char address[HOLD_URL_BYTES], error_text[CURL_ERROR_SIZE] = "";
+/* One connection for one question: no tries, no redirects, one bound on its time. */
+static CURL *question(const char *url, const char *ca_file, uint64_t timeout_ms, char *error_text) {
     CURL *c = curl_easy_init();
-    if (!c) {
-        snprintf(answer, answer_bytes, "libcurl cannot be set up");
-        return false;
-    }
-    snprintf(address, sizeof address, "%s%s", is_tcp ? "http://" : "", is_tcp ? url + 6 : url);
-    curl_easy_setopt(c, CURLOPT_URL, address);
+    if (!c)
+        return NULL;
+    *error_text = '\0';
+    curl_easy_setopt(c, CURLOPT_URL, url);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_CONNECT_ONLY, is_tcp ? 1L : 0L);
-    if (is_tcp)
-        curl_easy_setopt(c, CURLOPT_PROXY, ""); /* the port itself is asked, not a proxy */
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long) timeout_ms);
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, ignore_body);
     curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error_text);
     curl_easy_setopt(c, CURLOPT_USERAGENT, "holdfast/" HOLD_VERSION);
     if (ca_file)
         curl_easy_setopt(c, CURLOPT_CAINFO, ca_file);
+    return c;
+}
+
+bool hold_fetch_ask(const char *url, const char *ca_file, uint64_t timeout_ms, char *answer, size_t answer_bytes) {
+    bool is_tcp = strncmp(url, "tcp://", 6) == 0;
+    char address[HOLD_URL_BYTES], error_text[CURL_ERROR_SIZE];
+    snprintf(address, sizeof address, "%s%s", is_tcp ? "http://" : "", is_tcp ? url + 6 : url);
+    CURL *c = question(address, ca_file, timeout_ms, error_text);
+    if (!c) {
+        snprintf(answer, answer_bytes, "libcurl cannot be set up");
+        return false;
+    }
+    curl_easy_setopt(c, CURLOPT_CONNECT_ONLY, is_tcp ? 1L : 0L);
+    if (is_tcp)
+        curl_easy_setopt(c, CURLOPT_PROXY, ""); /* the port itself is asked, not a proxy */
     CURLcode code = curl_easy_perform(c);
     long status = 0;
     double seconds = 0;
@@ -733,6 +742,39 @@ bool hold_fetch_ask(const char *url, const char *ca_file, uint64_t timeout_ms, c
         snprintf(answer, answer_bytes, "HTTP %ld", status);
     curl_easy_cleanup(c);
     return is_up;
+}
+
+/* An answer beyond the buffer's maximum ends the transfer. */
+static size_t keep_body(char *bytes, size_t size, size_t n, void *argument) {
+    struct hold_buf *out = argument;
+    hold_buf_add(out, bytes, size * n);
+    return out->failed ? 0 : size * n;
+}
+
+int hold_fetch_talk(const struct hold_fetch_talk *talk, int *ret_status, struct hold_buf *out, struct hold_err *err) {
+    char error_text[CURL_ERROR_SIZE];
+    CURL *c = question(talk->url, talk->ca_file, talk->timeout_ms, error_text);
+    if (!c)
+        return hold_fail(err, HOLD_E_INTERNAL, 0, "libcurl cannot be set up");
+    struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+    long status = 0;
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, keep_body);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, out);
+    if (talk->body)
+        curl_easy_setopt(c, CURLOPT_POSTFIELDS, talk->body);
+    if (talk->token && *talk->token) {
+        curl_easy_setopt(c, CURLOPT_HTTPAUTH, CURLAUTH_BEARER);
+        curl_easy_setopt(c, CURLOPT_XOAUTH2_BEARER, talk->token);
+    }
+    CURLcode code = curl_easy_perform(c);
+    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_cleanup(c);
+    curl_slist_free_all(headers);
+    if (code != CURLE_OK)
+        return hold_fail(err, HOLD_E_NET, 0, "%s", *error_text ? error_text : curl_easy_strerror(code));
+    *ret_status = (int) status;
+    return 0;
 }
 
 struct hold_fetcher *hold_fetcher_new(struct hold_fetch_shared *shared) {

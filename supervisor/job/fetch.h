@@ -108,4 +108,16 @@ void hold_url_shown(const char *url, char *out, size_t out_bytes);
  * url: http, https, or tcp://host:port. Blocks at most timeout_ms. */
 bool hold_fetch_ask(const char *url, const char *ca_file, uint64_t timeout_ms, char *answer, size_t answer_bytes);
 
+/* One request, without tries: a GET, or with a body a POST of JSON. */
+struct hold_fetch_talk {
+    const char *url;     /* http or https */
+    const char *ca_file; /* NULL: libcurl's own */
+    const char *token;   /* bearer; NULL or "": none */
+    const char *body;    /* NULL: GET */
+    uint64_t timeout_ms;
+};
+/* The answer's status and its bytes, added to out, whose maximum bounds them. Blocks at most timeout_ms. Fails when there is no whole
+ * answer. */
+HOLD_MUST int hold_fetch_talk(const struct hold_fetch_talk *talk, int *ret_status, struct hold_buf *out, struct hold_err *err);
+
 #endif

@@ -11,6 +11,7 @@
  *   holdfast-job doctor|preflight [--json] [--model DIR] [--model-source SOURCE] [--device auto|cpu|cuda] [--foreign]
  *        [--need URL]... [--need-timeout MS] [--package NAME[>=V]]... [--python DIR]... [--state-dir DIR] [--writable DIR]...
  *        doctor prints a table and does not wait unless --need-timeout is given; preflight logs findings and waits
+ *   holdfast-job ask http://HOST:PORT/v1 [--ask-model NAME] [--text TEXT] [--ask-timeout MS] [--status-url URL --digest HEX]
  *
  * Every flag is also HOLDFAST_<FLAG>. The verdict is the exit status (base/exit.def) and the last X_HOLDFAST_CAUSE, whose
  * text begins with the row's name: "fetch-dns", "verify-digest path", "memory". */
@@ -38,6 +39,7 @@ static const struct role roles[] = {
     { "verify", "prove a model folder without a network, and make its plan", hold_role_verify },
     { "doctor", "judge machine, model and dependencies; a table for people", hold_role_doctor },
     { "preflight", "the same judgement for process 1: logs, waits for dependencies", hold_role_preflight },
+    { "ask", "one chat with a server, as its clients have it", hold_role_ask },
     { "version", "print the version", run_version },
 };
 

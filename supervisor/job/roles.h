@@ -11,6 +11,7 @@ int hold_role_fetch(int argc, char **argv);
 int hold_role_verify(int argc, char **argv);
 int hold_role_preflight(int argc, char **argv); /* logs, waits */
 int hold_role_doctor(int argc, char **argv);    /* a table for people */
+int hold_role_ask(int argc, char **argv);       /* one chat */
 
 /* What every role does first: the control pair, the log (text on a terminal), the option table. Returns -1 to go on, or the
  * exit status of a usage mistake or of --help (which has been printed, with synopsis above it). The set's sources and store
