@@ -102,18 +102,32 @@ int hold_open_below(int dir_fd, const char *name, int flags, mode_t mode, int *r
     return 0;
 }
 
-int hold_mkdirs_below(int dir_fd, const char *name, struct hold_err *err) {
+int hold_folder_below(int dir_fd, const char *name, int *ret_fd, struct hold_err *err) {
     if (!hold_name_is_safe(name))
         return hold_fail(err, HOLD_E_DENIED, 0, "'%.200s' is not a name inside the folder", name);
     char path[PATH_MAX / 2];
-    for (const char *slash = strchr(name, '/'); slash; slash = strchr(slash + 1, '/')) {
+    hold_autofd at = open_beneath(dir_fd, ".", O_RDONLY | O_DIRECTORY, 0);
+    const char *part = name;
+    for (const char *slash = strchr(name, '/'); slash && at >= 0; slash = strchr(part, '/')) {
         size_t n = (size_t) (slash - name);
         memcpy(path, name, n);
         path[n] = '\0';
-        if (mkdirat(dir_fd, path, 0777) < 0 && errno != EEXIST)
+        if (mkdirat(at, path + (part - name), 0777) < 0 && errno != EEXIST)
             return hold_fail(err, HOLD_E_IO, errno, "make folder '%s'", path);
+        int next = open_beneath(dir_fd, path, O_RDONLY | O_DIRECTORY, 0); /* from the root: links inside it are fine */
+        hold_close_fd(&at);
+        at = next;
+        part = slash + 1;
     }
+    if (at < 0)
+        return hold_fail(err, errno == EXDEV || errno == ELOOP ? HOLD_E_DENIED : HOLD_E_IO, errno, "open the folder of '%s'", name);
+    *ret_fd = hold_take_fd(&at);
     return 0;
+}
+
+int hold_mkdirs_below(int dir_fd, const char *name, struct hold_err *err) {
+    hold_autofd folder = -1;
+    return hold_folder_below(dir_fd, name, &folder, err);
 }
 
 int hold_mkdirs(const char *path, mode_t mode, struct hold_err *err) {

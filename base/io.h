@@ -20,7 +20,10 @@ HOLD_MUST int hold_write_all(int fd, const void *bytes, size_t n, const char *wh
 HOLD_MUST int hold_pwrite_all(int fd, const void *bytes, size_t n, uint64_t offset, const char *what, struct hold_err *err);
 /* Opens name below dir_fd; refuses names that escape, symbolic links that leave the folder, and anything but a regular file. */
 HOLD_MUST int hold_open_below(int dir_fd, const char *name, int flags, mode_t mode, int *ret_fd, struct hold_err *err);
-/* mkdir -p of the folders of a safe name below dir_fd. */
+/* Opens the folder that a safe name below dir_fd lies in, and makes what of it is not there. A link on the way that leaves
+ * dir_fd is DENIED, and nothing is made behind it. */
+HOLD_MUST int hold_folder_below(int dir_fd, const char *name, int *ret_fd, struct hold_err *err);
+/* The same, only made. */
 HOLD_MUST int hold_mkdirs_below(int dir_fd, const char *name, struct hold_err *err);
 HOLD_MUST int hold_mkdirs(const char *path, mode_t mode, struct hold_err *err);
 /* The file becomes visible under its name whole or not at all, and stays after a power cut: fsync, rename, fsync of the folder. */

@@ -9,6 +9,7 @@
 #include "base/term.h"
 #include "supervisor/job/clock.h"
 #include "supervisor/job/digest.h"
+#include "supervisor/job/hubcache.h"
 #include "supervisor/job/partial.h"
 #include "supervisor/job/proof.h"
 #include "supervisor/job/snapshot.h"
@@ -33,7 +34,9 @@ struct crew {
     const struct hold_bring *bring;
     struct hold_source *source;
     struct hold_fetch_shared *shared;
-    int folder_fd, state_fd;
+    int folder_fd, state_fd;   /* of the model, and its markers */
+    int store_fd, store_state_fd; /* where its bytes are: the same, or the blobs of a hub's cache */
+    const struct hold_hub_cache *cache; /* NULL: none */
     size_t *order;             /* indices of files, largest first */
     atomic_size_t next;        /* place in order */
     atomic_size_t n_running;
@@ -54,12 +57,18 @@ static bool is_asked_again(const struct hold_bring *bring, const char *path) {
 
 /* ---- one file, on a worker ---- */
 
-static int fetch_file(struct crew *crew, struct hold_fetcher *fetcher, const struct hold_manifest_file *file, enum hold_have have, struct hold_fetch_result *ret_result,
-                      struct hold_verdict *v) {
+/* stored: the name of its bytes in the store. */
+static int fetch_file(struct crew *crew, struct hold_fetcher *fetcher, const struct hold_manifest_file *file, const char *stored, enum hold_have have,
+                      struct hold_fetch_result *ret_result, struct hold_verdict *v) {
+    hold_autofd lock = -1;
+    if (crew->cache && hold_hub_cache_lock(crew->cache, stored, crew->shared->rules.takeover_ms, &crew->shared->stop, &lock) && have == HOLD_HAVE_ABSENT &&
+        faccessat(crew->store_fd, stored, F_OK, 0) == 0)
+        return 1; /* the hub's own client brought it while we waited */
     char url[HOLD_URL_BYTES];
     if (!crew->one_url && !hold_source_url(crew->source, file->path, url, sizeof url))
         return hold_verdict_fail(v, HOLD_EXIT_MANIFEST, HOLD_E_LIMIT, 0, "'%.160s': its address is longer than %d bytes", file->path, HOLD_URL_BYTES);
-    struct hold_fetch_file want = { .url = crew->one_url ? crew->one_url : url, .token = crew->source->token, .path = file->path, .folder_fd = crew->folder_fd, .state_fd = crew->state_fd,
+    struct hold_fetch_file want = { .url = crew->one_url ? crew->one_url : url, .token = crew->source->token, .path = file->path, .as = stored,
+                                    .folder_fd = crew->store_fd, .state_fd = crew->store_state_fd,
                                     .size = file->size, .has_sha256 = file->has_sha256, .has_git_blob = file->has_git_blob,
                                     .chunk_bytes = file->chunk_bytes, .chunks = file->chunks, .n_chunks = file->n_chunks,
                                     .has_damaged = have == HOLD_HAVE_DAMAGED, .is_absent = have == HOLD_HAVE_ABSENT && file->size != UINT64_MAX };
@@ -68,7 +77,25 @@ static int fetch_file(struct crew *crew, struct hold_fetcher *fetcher, const str
     return hold_fetch_run(fetcher, &want, ret_result, v);
 }
 
+/* A proven blob gets its name in the snapshot, and its marker there. */
+static int link_blob(struct crew *crew, const struct hold_manifest_file *file, const char *blob, struct hold_verdict *v) {
+    struct hold_err ignored;
+    uint8_t marked[32];
+    if (hold_hub_cache_link(crew->cache, file->path, blob, v) < 0)
+        return -1;
+    hold_autofd fd = openat(crew->store_fd, blob, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0 && !(hold_proof_read(crew->state_fd, file->path, fd, marked) && memcmp(marked, file->sha256, 32) == 0))
+        (void) !hold_proof_write(crew->state_fd, file->path, fd, file->sha256, &ignored);
+    return 0;
+}
+
 static int bring_file(struct crew *crew, struct hold_fetcher *fetcher, struct hold_manifest_file *file, struct hold_verdict *v) {
+    char blob[HOLD_BLOB_BYTES];
+    struct hold_manifest_file stored = *file;
+    if (crew->cache) {
+        hold_hub_cache_blob(file, blob);
+        stored.path = blob;
+    }
     uint8_t sha256[32];
     struct hold_fetch_result result = { 0 };
     uint64_t begun = hold_job_now_ms();
@@ -78,7 +105,7 @@ static int bring_file(struct crew *crew, struct hold_fetcher *fetcher, struct ho
         struct hold_err why = { 0 };
         enum hold_have have = HOLD_HAVE_ABSENT;
         if (file->size != UINT64_MAX)
-            have = hold_proof_check(crew->folder_fd, crew->state_fd, file, believes_marker, &crew->shared->done_bytes, sha256, &why);
+            have = hold_proof_check(crew->store_fd, crew->store_state_fd, &stored, believes_marker, &crew->shared->done_bytes, sha256, &why);
         is_here = have == HOLD_HAVE_MARKED || have == HOLD_HAVE_PROVEN;
         if (is_here)
             break;
@@ -86,7 +113,7 @@ static int bring_file(struct crew *crew, struct hold_fetcher *fetcher, struct ho
             hold_bar_clear();
             hold_log(HOLD_LV_WARN, HOLD_EV_VERIFY_FILE, HOLD_LS("file", file->path), HOLD_LS("text", why.text), HOLD_LS("action", "fetched again"));
         }
-        rc = fetch_file(crew, fetcher, file, have, &result, v);
+        rc = fetch_file(crew, fetcher, file, stored.path, have, &result, v);
         if (rc < 0)
             return -1;
         believes_marker |= rc == 1; /* another fetcher brought and proved it just now */
@@ -97,6 +124,8 @@ static int bring_file(struct crew *crew, struct hold_fetcher *fetcher, struct ho
     }
     memcpy(file->sha256, sha256, 32);
     file->has_sha256 = true;
+    if (crew->cache && link_blob(crew, file, stored.path, v) < 0)
+        return -1;
     pthread_mutex_lock(&crew->shared->lock);
     crew->n_kept += is_here;
     crew->n_fetched += !is_here;
@@ -230,11 +259,13 @@ static int by_size(const void *a, const void *b, void *manifest) {
 
 /* Bytes that must still be written: files that are absent or of another size, less what a dead life left of them. The
  * file that a wrong one replaces goes only when the right one is there, so its room does not count. */
-static uint64_t bytes_needed(int folder_fd, const struct hold_manifest *manifest) {
+static uint64_t bytes_needed(int folder_fd, bool has_blobs, const struct hold_manifest *manifest) {
     uint64_t needed = 0, partials = 0;
+    char blob[HOLD_BLOB_BYTES];
     for (size_t i = 0; i < manifest->n_files; i++) {
         struct stat st;
-        if (fstatat(folder_fd, manifest->files[i].path, &st, 0) < 0 || !S_ISREG(st.st_mode) || (uint64_t) st.st_size != manifest->files[i].size)
+        hold_hub_cache_blob(&manifest->files[i], blob);
+        if (fstatat(folder_fd, has_blobs ? blob : manifest->files[i].path, &st, 0) < 0 || !S_ISREG(st.st_mode) || (uint64_t) st.st_size != manifest->files[i].size)
             needed += manifest->files[i].size;
     }
     if (needed == 0)
@@ -353,17 +384,33 @@ static int log_done(const struct hold_manifest *manifest, const struct crew *cre
     char hex[65];
     if (identity(manifest, hex, v) < 0)
         return -1;
-    hold_log(HOLD_LV_INFO, HOLD_EV_FETCH_DONE, HOLD_LS("digest", hex), HOLD_LU("files", manifest->n_files), HOLD_LU("bytes", hold_manifest_bytes(manifest)),
+    if (crew->bring->ret_folder)
+        snprintf(crew->bring->ret_folder, PATH_MAX, "%s", crew->bring->out);
+    hold_log(HOLD_LV_INFO, HOLD_EV_FETCH_DONE, HOLD_LS("digest", hex), HOLD_LS("folder", crew->bring->out), HOLD_LU("files", manifest->n_files), HOLD_LU("bytes", hold_manifest_bytes(manifest)),
              HOLD_LU("fetched_files", crew->n_fetched), HOLD_LU("fetched_bytes", crew->fetched_bytes), HOLD_LU("ms", hold_job_now_ms() - begun));
+    return 0;
+}
+
+/* Folders that are there already stay inside: asked for all files before the first byte is written. */
+static int check_folders(int folder_fd, const struct hold_manifest *manifest, struct hold_verdict *v) {
+    for (size_t i = 0; i < manifest->n_files; i++) {
+        const char *path = manifest->files[i].path, *slash = strrchr(path, '/');
+        char inside[1024];
+        hold_autofd fd = -1;
+        if (!slash || (size_t) snprintf(inside, sizeof inside, "%.*s/.holdfast-x", (int) (slash - path), path) >= sizeof inside)
+            continue;
+        if (hold_open_below(folder_fd, inside, O_RDONLY, 0, &fd, &v->err) < 0 && v->err.code == HOLD_E_DENIED)
+            return hold_verdict_fail(v, HOLD_EXIT_FETCH_WRITE, HOLD_E_DENIED, 0, "the folder of '%.160s' is a link that leaves the model's folder", path);
+    }
     return 0;
 }
 
 static int bring_listed(struct crew *crew, struct hold_arena *arena, struct hold_verdict *v) {
     const struct hold_bring *bring = crew->bring;
     const struct hold_manifest *manifest = &crew->source->manifest;
-    if (check_pin(bring, manifest, v) < 0)
+    if (check_pin(bring, manifest, v) < 0 || check_folders(crew->folder_fd, manifest, v) < 0)
         return -1;
-    if (check_space(crew->folder_fd, bytes_needed(crew->folder_fd, manifest), bring->reserve_bytes, bring->out, v) < 0)
+    if (check_space(crew->store_fd, bytes_needed(crew->store_fd, crew->cache != NULL, manifest), bring->reserve_bytes, bring->out, v) < 0)
         return -1;
     crew->order = hold_arena_array(arena, manifest->n_files, sizeof *crew->order);
     if (!crew->order)
@@ -376,20 +423,48 @@ static int bring_listed(struct crew *crew, struct hold_arena *arena, struct hold
     return write_records(bring, manifest, crew->folder_fd, crew->state_fd, v);
 }
 
+/* The listed files as blobs and links; the ref last. */
+static int bring_to_cache(struct crew *crew, struct hold_arena *arena, uint64_t begun, struct hold_verdict *v) {
+    struct hold_hub_cache cache = hold_hub_cache_none();
+    struct hold_bring now = *crew->bring;
+    struct hold_hub_name name;
+    if (hold_hub_name_parse(now.wants.source, &name, &v->err) < 0)
+        return hold_verdict_is(v, HOLD_EXIT_CONFIG);
+    int rc = hold_hub_cache_open(&cache, now.hub_cache, &name, crew->source->commit, v);
+    if (rc == 0) {
+        now.out = cache.snapshot;
+        crew->bring = &now;
+        crew->cache = &cache;
+        crew->folder_fd = cache.snapshot_fd;
+        crew->state_fd = cache.snapshot_state_fd;
+        crew->store_fd = cache.blobs_fd;
+        crew->store_state_fd = cache.blob_state_fd;
+        rc = bring_listed(crew, arena, v);
+    }
+    if (rc == 0)
+        rc = hold_hub_cache_publish(&cache, v);
+    if (rc == 0)
+        rc = log_done(&crew->source->manifest, crew, begun, v);
+    hold_hub_cache_close(&cache);
+    return rc;
+}
+
 /* One source, from its list to the last file. */
 static int bring_from(const struct hold_bring *bring, int folder_fd, int state_fd, struct hold_fetch_shared *shared, struct hold_verdict *v) {
     uint64_t begun = hold_job_now_ms();
     hold_autoarena arena = hold_arena_with_max(ARENA_MAX);
     struct hold_source source = { 0 };
-    struct crew crew = { .bring = bring, .source = &source, .shared = shared, .folder_fd = folder_fd, .state_fd = state_fd };
+    struct crew crew = { .bring = bring, .source = &source, .shared = shared, .folder_fd = folder_fd, .state_fd = state_fd, .store_fd = folder_fd, .store_state_fd = state_fd };
     struct hold_fetcher *fetcher = hold_fetcher_new(shared);
     if (!fetcher)
         return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, 0, "libcurl cannot be set up");
     int rc = hold_source_list(&bring->wants, fetcher, &arena, &source, v);
     hold_fetcher_free(fetcher);
-    if (rc < 0 || bring_listed(&crew, &arena, v) < 0)
+    if (rc < 0)
         return -1;
-    return log_done(&source.manifest, &crew, begun, v);
+    if (bring->hub_cache)
+        return bring_to_cache(&crew, &arena, begun, v);
+    return bring_listed(&crew, &arena, v) < 0 ? -1 : log_done(&source.manifest, &crew, begun, v);
 }
 
 /* What another source may cure: not the disk, the time, the configuration or ourselves. */
@@ -398,15 +473,31 @@ static bool may_go_on(int status) {
             status != HOLD_EXIT_FETCH_DEADLINE) || status == HOLD_EXIT_MANIFEST;
 }
 
+/* The snapshot that the cache's refs name, when there is one and it was ours before; NULL otherwise. */
+static const char *find_snapshot(const struct hold_bring *bring, char out[PATH_MAX], int *ret_folder, int *ret_state) {
+    struct hold_hub_name name;
+    struct hold_err ignored;
+    char commit[41];
+    if (hold_hub_name_parse(bring->sources.at[0], &name, &ignored) < 0 || !hold_hub_cache_find(bring->hub_cache, &name, commit, out))
+        return NULL;
+    *ret_folder = open(out, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    *ret_state = *ret_folder < 0 ? -1 : openat(*ret_folder, HOLD_STATE_FOLDER, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    return *ret_state < 0 ? NULL : out;
+}
+
 int hold_bring_run(const struct hold_bring *bring, struct hold_fetch_shared *shared, struct hold_verdict *v) {
     uint64_t begun = hold_job_now_ms();
     hold_autofd folder = -1, state = -1;
     hold_autoarena arena = hold_arena_with_max(ARENA_MAX);
     struct hold_manifest here = { 0 };
-    struct crew idle = { .bring = bring };
-    if (open_out(bring->out, NULL, &folder, &state, v) < 0)
+    struct hold_bring known = *bring;
+    struct crew idle = { .bring = &known };
+    char snapshot[PATH_MAX];
+    if (bring->hub_cache)
+        known.out = find_snapshot(bring, snapshot, &folder, &state);
+    else if (open_out(bring->out, NULL, &folder, &state, v) < 0)
         return -1;
-    if (is_all_here(bring, folder, state, &arena, &here))
+    if (known.out && is_all_here(bring, folder, state, &arena, &here))
         return log_done(&here, &idle, begun, v);
     for (size_t i = 0;; i++) {
         struct hold_bring now = *bring;
@@ -445,7 +536,7 @@ int hold_bring_one(const struct hold_bring_one *one, struct hold_fetch_shared *s
         return -1;
     struct hold_source source = { .manifest = { .files = &file, .n_files = 1 }, .token = one->token };
     struct hold_bring bring = { .out = one->out, .deep = one->deep, .connections = one->connections, .control_fd = one->control_fd };
-    struct crew crew = { .bring = &bring, .source = &source, .shared = shared, .folder_fd = folder, .state_fd = state };
+    struct crew crew = { .bring = &bring, .source = &source, .shared = shared, .folder_fd = folder, .state_fd = state, .store_fd = folder, .store_state_fd = state };
     uint64_t begun = hold_job_now_ms();
     struct stat st;
     struct hold_err ignored;
@@ -457,7 +548,7 @@ int hold_bring_one(const struct hold_bring_one *one, struct hold_fetch_shared *s
         if (have == HOLD_HAVE_MARKED || have == HOLD_HAVE_PROVEN)
             return 0;
     }
-    if (one->size != UINT64_MAX && check_space(folder, bytes_needed(folder, &source.manifest), one->reserve_bytes, one->out, v) < 0)
+    if (one->size != UINT64_MAX && check_space(folder, bytes_needed(folder, false, &source.manifest), one->reserve_bytes, one->out, v) < 0)
         return -1;
     size_t order = 0;
     crew.order = &order;

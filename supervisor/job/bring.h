@@ -8,7 +8,9 @@
 struct hold_bring {
     struct hold_source_wants wants; /* its source is not looked at */
     struct hold_strs sources;   /* in the order in which they are asked, at least one; the next one when one cannot deliver */
-    const char *out;            /* the model folder; made when absent */
+    const char *out;            /* the model folder; made when absent. Not looked at with hub_cache */
+    const char *hub_cache;      /* the model is kept as hubcache.h says, below this folder; NULL: in out. All sources are hf:// then */
+    char *ret_folder;           /* PATH_MAX bytes: where the model lies in the end; may be NULL */
     const char *digest;         /* the identity that the model must have, 64 hexadecimal digits; NULL or "": none */
     bool deep;                  /* believe no marker */
     bool refresh;               /* ask the source even when everything it named last time is proven */

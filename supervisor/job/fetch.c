@@ -549,6 +549,10 @@ static int fetch_partial(struct hold_fetcher *fetcher, const struct hold_fetch_f
     }
 }
 
+static const char *name_of_target(const struct hold_fetch_file *file) {
+    return file->as ? file->as : file->path;
+}
+
 /* 8 bytes that name target and wanted content, so that a partial is only continued towards the same. */
 static int make_key(const struct hold_fetch_file *file, uint8_t ret_key[8], struct hold_verdict *v) {
     char text[4096];
@@ -560,7 +564,7 @@ static int make_key(const struct hold_fetch_file *file, uint8_t ret_key[8], stru
         hold_hex_write(file->git_blob, 20, hex);
     char shown[HOLD_URL_BYTES];
     hold_url_shown(file->url, shown, sizeof shown); /* a signed query changes with each life */
-    int n = snprintf(text, sizeof text, "%s\n%s", file->path, hex[0] ? hex : shown);
+    int n = snprintf(text, sizeof text, "%s\n%s", name_of_target(file), hex[0] ? hex : shown);
     if (hold_digest_bytes(text, HOLD_MIN((size_t) n, sizeof text - 1), sha256, &v->err) < 0)
         return hold_verdict_is(v, HOLD_EXIT_INTERNAL);
     memcpy(ret_key, sha256, 8);
@@ -568,18 +572,10 @@ static int make_key(const struct hold_fetch_file *file, uint8_t ret_key[8], stru
 }
 
 static int open_folder_of(const struct hold_fetch_file *file, int *ret_fd, const char **ret_name, struct hold_verdict *v) {
-    if (hold_mkdirs_below(file->folder_fd, file->path, &v->err) < 0)
+    const char *target = name_of_target(file), *slash = strrchr(target, '/');
+    if (hold_folder_below(file->folder_fd, target, ret_fd, &v->err) < 0)
         return hold_verdict_of_write(v);
-    char folder[1024] = ".";
-    const char *slash = strrchr(file->path, '/');
-    if (slash)
-        snprintf(folder, sizeof folder, "%.*s", (int) (slash - file->path), file->path);
-    *ret_fd = openat(file->folder_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (*ret_fd < 0) {
-        (void) hold_fail(&v->err, HOLD_E_IO, errno, "open the folder of '%s'", file->path);
-        return hold_verdict_of_write(v);
-    }
-    *ret_name = slash ? slash + 1 : file->path;
+    *ret_name = slash ? slash + 1 : target;
     return 0;
 }
 
@@ -623,7 +619,7 @@ static int bring(struct hold_fetcher *fetcher, const struct hold_fetch_file *fil
         memcpy(result.sha256, value.sha256, 32);
         result.size = partial.bytes;
         struct hold_err ignored; /* without a marker the next start hashes again */
-        (void) !hold_proof_write(file->state_fd, file->path, partial.fd, value.sha256, &ignored);
+        (void) !hold_proof_write(file->state_fd, name_of_target(file), partial.fd, value.sha256, &ignored);
         *ret_result = result;
     }
     hold_partial_close(&partial);

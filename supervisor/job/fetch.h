@@ -65,7 +65,8 @@ void hold_fetcher_free(struct hold_fetcher *fetcher);
 struct hold_fetch_file {
     const char *url;
     const char *token; /* bearer for the host of url only; NULL: none */
-    const char *path;  /* safe name below folder_fd */
+    const char *path;  /* what it is called in messages; a safe name below folder_fd */
+    const char *as;    /* the name that it gets there instead; NULL: path */
     int folder_fd;     /* the model folder, borrowed */
     int state_fd;      /* markers, borrowed; -1: none are kept */
     uint64_t size;     /* UINT64_MAX: unknown */

@@ -6,14 +6,16 @@
 #include "base/term.h"
 #include "supervisor/job/bring.h"
 #include "supervisor/job/clock.h"
+#include "supervisor/job/hubcache.h"
 #include "supervisor/job/roles.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 struct fetch_config {
-    const char *out, *url, *sha256, *state, *manifest, *digest, *ca_file, *hub_endpoint, *hub_token, *hub_token_path;
+    const char *out, *hub_cache, *hf_home, *url, *sha256, *state, *manifest, *digest, *ca_file, *hub_endpoint, *hub_token, *hub_token_path;
     uint64_t size, tries, backoff_ms, backoff_max_ms, retry_after_max_ms, connect_ms, stall_ms, stall_bytes, deadline_ms, connections, split_bytes, reserve_bytes, takeover_ms;
     struct hold_strs again;
     bool deep, refresh, flock;
@@ -22,7 +24,9 @@ struct fetch_config {
 #define ROW(n, t, f, d, lo, hi, h, ...) { .name = n, .type = HOLD_OPT_##t, .offset = offsetof(struct fetch_config, f), .initial = d, .min = lo, .max = hi, .help = h, __VA_ARGS__ }
 
 static const struct hold_opt rows[] = {
-    ROW("out", STR, out, NULL, 0, 0, "folder of the model, or with --url the file", .value = "PATH"),
+    ROW("out", STR, out, NULL, 0, 0, "folder of the model, or with --url the file; without it an hf:// model goes to the hub's cache", .value = "PATH"),
+    ROW("hub-cache", STR, hub_cache, NULL, 0, 0, "the cache that the hub's own client and servers read (blobs, snapshots, refs); else HF_HOME/hub, else ~/.cache/huggingface/hub", .value = "DIR", .env = "HF_HUB_CACHE"),
+    ROW("hf-home", STR, hf_home, NULL, 0, 0, "the folder that the hub's cache lies in, as DIR/hub", .value = "DIR", .env = "HF_HOME"),
     ROW("url", STR, url, NULL, 0, 0, "fetch one file from this address", .value = "URL"),
     ROW("sha256", STR, sha256, NULL, 0, 0, "what the file's SHA-256 must be (with --url)", .value = "HEX"),
     ROW("size", BYTES, size, NULL, 0, 0, "what the file's size must be (with --url); 0: unknown"),
@@ -58,9 +62,11 @@ static void on_retry(const struct hold_fetch_retry *r) {
 }
 
 static int check_usage(const struct fetch_config *c, const struct hold_strs *words, struct hold_verdict *v) {
-    if (!c->out || !*c->out)
-        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--out is missing");
-    bool has_url = c->url && *c->url;
+    bool has_url = c->url && *c->url, has_out = c->out && *c->out, is_hub = words->n > 0;
+    for (size_t i = 0; i < words->n; i++)
+        is_hub &= strncmp(words->at[i], "hf://", 5) == 0;
+    if (!has_out && (has_url || !is_hub))
+        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--out is missing (only hf:// models can go to the hub's cache)");
     if (has_url == (words->n > 0))
         return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, has_url ? "either SOURCE or --url, not both" : "a SOURCE or --url is missing");
     if (!has_url && ((c->sha256 && *c->sha256) || c->size || (c->state && *c->state)))
@@ -89,10 +95,11 @@ static int read_token(const struct fetch_config *c, struct hold_buf *store, cons
 }
 
 static int run(const struct fetch_config *c, const struct hold_strs *words, int control_fd, struct hold_verdict *v) {
-    char ca[PATH_MAX], endpoint[520];
+    char ca[PATH_MAX], endpoint[520], cache[PATH_MAX], folder[PATH_MAX];
+    bool uses_cache = !c->out || !*c->out;
     const char *token = "";
     hold_autobuf token_text = hold_buf_with_max(4096);
-    if (check_usage(c, words, v) < 0 || read_token(c, &token_text, &token, v) < 0)
+    if (check_usage(c, words, v) < 0 || read_token(c, &token_text, &token, v) < 0 || (uses_cache && hold_hub_cache_root(c->hub_cache, c->hf_home, cache, v) < 0))
         return -1;
     snprintf(endpoint, sizeof endpoint, "%s", c->hub_endpoint);
     for (size_t n = strlen(endpoint); n && endpoint[n - 1] == '/'; n--)
@@ -114,10 +121,12 @@ static int run(const struct fetch_config *c, const struct hold_strs *words, int 
                                                        .control_fd = control_fd }, &shared, v);
     } else {
         rc = hold_bring_run(&(struct hold_bring) { .sources = *words, .wants = { .manifest_file = c->manifest, .hub_endpoint = endpoint, .hub_token = token },
-                                                   .out = c->out, .digest = c->digest, .deep = c->deep, .refresh = c->refresh, .again = c->again,
+                                                   .out = c->out, .hub_cache = uses_cache ? cache : NULL, .ret_folder = folder, .digest = c->digest, .deep = c->deep, .refresh = c->refresh, .again = c->again,
                                                    .connections = c->connections, .reserve_bytes = c->reserve_bytes, .control_fd = control_fd }, &shared, v);
     }
     hold_fetch_shared_close(&shared);
+    if (rc == 0 && uses_cache && control_fd < 0 && printf("%s\n", folder) < 0)
+        return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_IO, errno, "print the snapshot's folder");
     return rc;
 }
 
@@ -129,7 +138,7 @@ int hold_role_fetch(int argc, char **argv) {
     int control_fd = -1;
     const struct hold_role_begin begin = {
         .log_name = "job:fetch",
-        .synopsis = "holdfast fetch SOURCE [SOURCE...] --out DIR [options]\n       holdfast fetch --url URL [--sha256 HEX] [--size BYTES] --out FILE [--state DIR] [options]",
+        .synopsis = "holdfast fetch SOURCE [SOURCE...] --out DIR [options]\n       holdfast fetch hf://ORG/REPO[@REV] [--hub-cache DIR] [options]\n       holdfast fetch --url URL [--sha256 HEX] [--size BYTES] --out FILE [--state DIR] [options]",
         .set = { .rows = rows, .n_rows = HOLD_COUNT_OF(rows), .sources = sources, .store = &store },
         .config = &config,
         .max_words = 8,

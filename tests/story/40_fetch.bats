@@ -372,6 +372,23 @@ print('+'.join(r.sample(kinds, r.randint(1, 4))))")
     refused 89 fetch-write "Read-only file system"
 }
 
+@test "a link in the folder that leaves it is not written through" {
+    mkdir "$BATS_TEST_TMPDIR/elsewhere" "$OUT/m"
+    ln -s "$BATS_TEST_TMPDIR/elsewhere" "$OUT/m/sub"
+    run "$JOB" fetch "$URL/" --out "$OUT/m" "${quick[@]}"
+    echo "$output"
+    [ "$status" -eq 89 ]
+    [[ "$output" == *"the folder of 'sub/an odd name%.safetensors' is a link that leaves"* ]]
+    [ "$(ls -A "$OUT/m" | tr '\n' ' ')" = '.holdfast sub ' ]
+    [ -z "$(ls -A "$BATS_TEST_TMPDIR/elsewhere")" ]
+    rm "$OUT/m/sub"
+    mkdir "$OUT/m/inside"
+    ln -s inside "$OUT/m/sub" # and one that stays inside is
+    run "$JOB" fetch "$URL/" --out "$OUT/m" "${quick[@]}"
+    [ "$status" -eq 0 ]
+    same_model "$OUT/m"
+}
+
 @test "names that leave the folder are refused before anything is written" {
     for name in ../x /etc/x a/../../x .holdfast/x; do
         printf '{"schema":1,"files":[{"path":"%s","size":1,"sha256":"%s"}]}' "$name" "$SHA" > "$BATS_TEST_TMPDIR/m.json"
