@@ -50,7 +50,7 @@ struct life {
     struct hold_engine *engine;
     uint64_t early_generation; /* a pairing that came before the model was there; 0: none */
     int early_fds[2];
-    bool is_stopping, has_owned_up;
+    bool is_stopping;
     uint64_t n_stops, began_ms, told_ms, watchdog_ms;
     const char *cause; /* what to tell process 1 when this life fails; set before each step */
     int status;        /* the exit status that goes with it */
@@ -217,9 +217,9 @@ static void blame_load(struct life *life) {
         blame(life, life->device.caps.is_host ? "host_oom" : "gpu_oom", HOLD_EXIT_MEMORY);
         break;
     case HOLD_E_DEVICE: blame(life, life->device.caps.is_host ? "device" : "gpu_fault", HOLD_EXIT_DEVICE); break;
-    case HOLD_E_FORMAT: blame(life, "weights_damaged", HOLD_EXIT_VERIFY_FORMAT); break;
-    case HOLD_E_IO:
-    case HOLD_E_MISSING: blame(life, "model_missing", HOLD_EXIT_NO_MODEL); break;
+    case HOLD_E_FORMAT:
+    case HOLD_E_IO: /* the plan was proven: a file that is gone or cannot be read was there */
+    case HOLD_E_MISSING: blame(life, "weights_damaged", HOLD_EXIT_VERIFY_FORMAT); break;
     case HOLD_E_CONFIG: blame(life, "config", HOLD_EXIT_CONFIG); break;
     case HOLD_E_DENIED: blame(life, "permission", HOLD_EXIT_PERMISSION); break;
     case HOLD_E_NONE:
@@ -263,6 +263,8 @@ static int get_ready(struct life *life) {
     uint64_t began = now_ms();
     if (hold_engine_warm(life->engine, life->err) < 0) {
         blame_load(life);
+        if (!hold_engine_is_healthy(life->engine))
+            blame(life, "logits_nan", HOLD_EXIT_UNHEALTHY);
         return -1;
     }
     hold_log(HOLD_LV_INFO, HOLD_EV_WARM, HOLD_LF("seconds", (double) (now_ms() - began) / 1000));
@@ -306,12 +308,13 @@ static void see_signals(struct life *life) {
         stop(life, n);
 }
 
-/* Process 1 must not call ready what answers nobody. */
-static void own_up(struct life *life) {
-    if (life->has_owned_up || hold_engine_is_healthy(life->engine))
-        return;
-    life->has_owned_up = true;
-    hold_control_say(life->control_fd, "READY=0\nX_HOLDFAST_CAUSE=unhealthy the logits are not numbers: weights, memory or device are damaged");
+/* Logits that are not numbers: weights, memory or device are damaged, and only another life on proven files is to be trusted.
+ * Who asked is told first, then process 1, which heals what the cause names. */
+static int give_up(struct life *life) {
+    hold_control_say(life->control_fd, "READY=0");
+    hold_engine_talk(life->engine);
+    blame(life, "logits_nan", HOLD_EXIT_UNHEALTHY);
+    return hold_fail(life->err, HOLD_E_DEVICE, 0, "the logits are not numbers: weights, memory or device are damaged");
 }
 
 static void bark(struct life *life) {
@@ -340,7 +343,8 @@ static int serve(struct life *life) {
         hold_engine_talk(life->engine); /* a cancel is seen here, before the next step */
         if (hold_engine_has_work(life->engine) && hold_engine_step(life->engine, life->err) < 0)
             return -1;
-        own_up(life);
+        if (!hold_engine_is_healthy(life->engine))
+            return give_up(life);
         bark(life);
         if (life->is_stopping && (hold_engine_sessions(life->engine) == 0 || life->n_stops > 1))
             return 0;

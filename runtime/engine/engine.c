@@ -360,9 +360,11 @@ static void choose(struct hold_engine *e, struct hold_session *s, const float *l
     uint64_t id = s->id;
 
     if (hold_sample(e->space, &sampler, logits, s->ids, n_ids, s->ids + n_ids, s->n_generated, s->open.n_top, &sampled, &err) < 0) {
-        hold_log(HOLD_LV_ERROR, HOLD_EV_ERROR, HOLD_LS("what", "the logits are not numbers: unhealthy from now on"), HOLD_LS("text", err.text));
-        e->is_unhealthy = true;
-        fail_session(e, s, HOLD_FAIL_NAN, err.text);
+        bool is_damaged = err.code == HOLD_E_DEVICE; /* of the model itself; a request's own settings fail that request alone */
+        hold_log(HOLD_LV_ERROR, HOLD_EV_ERROR, HOLD_LS("what", is_damaged ? "the logits are not numbers: unhealthy from now on" : "no token can be chosen"),
+                 HOLD_LS("text", err.text));
+        e->is_unhealthy |= is_damaged;
+        fail_session(e, s, is_damaged ? HOLD_FAIL_NAN : HOLD_FAIL_REFUSED, err.text);
         return;
     }
     e->n_tokens++;

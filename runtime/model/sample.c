@@ -228,8 +228,11 @@ int hold_sample(struct hold_sample_space *space, const struct hold_sampler *samp
     apply_bias(space, sampler);
     apply_penalties(space, sampler, prompt, n_prompt, generated, n_generated);
     uint32_t top = argmax(space->logits, space->vocab);
-    if (!isfinite(space->logits[top]))
-        return hold_fail(err, HOLD_E_DEVICE, 0, "logits are not finite: every token is forbidden or -inf");
+    if (!isfinite(space->logits[top])) {
+        bool is_model = !isfinite(logits[argmax(logits, space->vocab)]); /* else the request's own settings did it */
+        return hold_fail(err, is_model ? HOLD_E_DEVICE : HOLD_E_LIMIT, 0, "logits are not finite%s: no token can be chosen",
+                         is_model ? "" : " once bias, penalties and forbidden tokens are applied");
+    }
     struct hold_sampled sampled = { .id = top };
     if (sampler->temperature > 0)
         sampled.id = draw(space, sampler, top, hold_sample_uniform(sampler->seed, sampler->request, n_generated));

@@ -57,8 +57,8 @@ void hold_sample_space_free(struct hold_sample_space *space); /* accepts NULL */
  * prompt     ids of the prompt (repetition penalty), n_prompt
  * generated  ids made so far, n_generated; ids at or above vocab are ignored
  * n_top      how many of the most probable to name, 0..HOLD_SAMPLE_TOP_MAX
- * Ties go to the lowest id. Fails with DEVICE when a logit is NaN or +inf, or when nothing finite is left ("logits are
- * not finite"): never an id. The number of generated tokens is the position of the random number. */
+ * Ties go to the lowest id. Fails with DEVICE when a logit is NaN or +inf or none is finite, with LIMIT when
+ * the sampler's settings leave nothing finite ("logits are not finite"): never an id. The number of generated tokens is the position of the random number. */
 HOLD_MUST int hold_sample(struct hold_sample_space *space, const struct hold_sampler *sampler, const float *logits,
                           const uint32_t *prompt, size_t n_prompt, const uint32_t *generated, size_t n_generated, uint32_t n_top,
                           struct hold_sampled *ret, struct hold_err *err);

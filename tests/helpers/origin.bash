@@ -77,3 +77,14 @@ same_model() { # every file of the root is in the folder $1, right
 
 requests() { wc -l < "$LOG"; }
 no_partials() { [ -z "$(find "$1" -name '*.part*')" ]; }
+
+forge() { # FOLDER FILE: its marker as if the bytes had rotted on the disk, unseen by the file system
+    python3 - "$1" "$2" <<'PY'
+import os, sys, time
+folder, name = sys.argv[1:]
+st, path = os.stat(os.path.join(folder, name)), os.path.join(folder, '.holdfast/proof', name + '.proof')
+words = open(path).read().split()
+time.sleep(.05)
+open(path, 'w').write(' '.join(words[:3] + [str(st.st_size), str(st.st_ino), str(st.st_mtime_ns), str(st.st_ctime_ns)]) + '\n')
+PY
+}

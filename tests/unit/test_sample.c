@@ -176,7 +176,16 @@ static void logits_that_are_no_numbers_give_no_id(void **unused) {
             assert_int_equal(got.id, 12345);
         }
     const float none[VOCAB] = { -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY, -INFINITY };
-    assert_int_equal(hold_sample(space, &greedy, none, NULL, 0, NULL, 0, 0, &got, NULL), -1);
+    struct hold_err err = { 0 };
+    assert_int_equal(hold_sample(space, &greedy, none, NULL, 0, NULL, 0, 0, &got, &err), -1);
+    assert_int_equal(err.code, HOLD_E_DEVICE);
+    /* What a request asks for is no damage: it fails alone. */
+    const float sound[VOCAB] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+    const uint32_t prompt[] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+    struct hold_sampler hostile = greedy;
+    hostile.repetition_penalty = 1e-39f;
+    assert_int_equal(hold_sample(space, &hostile, sound, prompt, VOCAB, NULL, 0, 0, &got, &err), -1);
+    assert_int_equal(err.code, HOLD_E_LIMIT);
 }
 
 static int make_space(void **unused) {
