@@ -24,19 +24,22 @@ static int write_failed(struct hold_verdict *v, const char *what, const char *na
     return hold_verdict_of_write(v);
 }
 
-int hold_hub_cache_root(const char *chosen, const char *hf_home, char out[PATH_MAX], struct hold_verdict *v) {
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+static bool is_set(const char *text) {
+    return text && *text;
+}
+
+int hold_hub_cache_root(const struct hold_hub_cache_where *where, char out[PATH_MAX], struct hold_verdict *v) {
     int n;
-    if (chosen && *chosen)
-        n = snprintf(out, PATH_MAX, "%s", chosen);
-    else if (hf_home && *hf_home)
-        n = snprintf(out, PATH_MAX, "%s/hub", hf_home);
-    else if (xdg && *xdg)
-        n = snprintf(out, PATH_MAX, "%s/huggingface/hub", xdg);
-    else if (home && *home)
-        n = snprintf(out, PATH_MAX, "%s/.cache/huggingface/hub", home);
+    if (is_set(where->hub_cache))
+        n = snprintf(out, PATH_MAX, "%s", where->hub_cache);
+    else if (is_set(where->hf_home))
+        n = snprintf(out, PATH_MAX, "%s/hub", where->hf_home);
+    else if (is_set(where->cache_home))
+        n = snprintf(out, PATH_MAX, "%s/huggingface/hub", where->cache_home);
+    else if (is_set(where->home))
+        n = snprintf(out, PATH_MAX, "%s/.cache/huggingface/hub", where->home);
     else
-        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "no folder is known for the hub's cache: give --hub-cache, or --out for a plain folder");
+        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "no folder is known for the hub's cache: give --hub-cache");
     return n < PATH_MAX ? 0 : hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "the path of the hub's cache is longer than %d bytes", PATH_MAX - 1);
 }
 

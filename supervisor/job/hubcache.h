@@ -11,12 +11,14 @@
 #ifndef HOLD_SUPERVISOR_JOB_HUBCACHE_H
 #define HOLD_SUPERVISOR_JOB_HUBCACHE_H
 
+#include "base/opt.h"
 #include "supervisor/job/hub.h"
 #include "supervisor/job/verdict.h"
 
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define HOLD_BLOB_BYTES 65
@@ -29,8 +31,19 @@ struct hold_hub_cache {
     char snapshot[PATH_MAX];   /* the model's folder */
 };
 
-/* Where the cache is: chosen (HF_HUB_CACHE), else HF_HOME/hub, else XDG_CACHE_HOME or ~/.cache, /huggingface/hub, as the hub's client has it. */
-HOLD_MUST int hold_hub_cache_root(const char *chosen, const char *hf_home, char out[PATH_MAX], struct hold_verdict *v);
+/* What says where the cache is, as the hub's client has it; in a role's configuration with these rows. */
+struct hold_hub_cache_where {
+    const char *hub_cache, *hf_home, *cache_home, *home;
+};
+#define HOLD_HUB_CACHE_ROW(n, field, e, h) { .name = n, .type = HOLD_OPT_STR, .offset = field, .help = h, .value = "DIR", .env = e }
+#define HOLD_HUB_CACHE_ROWS(at) \
+    HOLD_HUB_CACHE_ROW("hub-cache", at + offsetof(struct hold_hub_cache_where, hub_cache), "HF_HUB_CACHE", \
+                       "the cache that the hub's own client and servers read (blobs, snapshots, refs); else HF_HOME/hub, else ~/.cache/huggingface/hub"), \
+    HOLD_HUB_CACHE_ROW("hf-home", at + offsetof(struct hold_hub_cache_where, hf_home), "HF_HOME", "the folder that the hub's cache lies in, as DIR/hub"), \
+    HOLD_HUB_CACHE_ROW("cache-home", at + offsetof(struct hold_hub_cache_where, cache_home), "XDG_CACHE_HOME", "else as DIR/huggingface/hub"), \
+    HOLD_HUB_CACHE_ROW("home", at + offsetof(struct hold_hub_cache_where, home), "HOME", "else as DIR/.cache/huggingface/hub")
+
+HOLD_MUST int hold_hub_cache_root(const struct hold_hub_cache_where *where, char out[PATH_MAX], struct hold_verdict *v);
 /* The commit that the cache has for a name, by its ref or because it is one; false when there is no such snapshot. out: its folder. */
 bool hold_hub_cache_find(const char *root, const struct hold_hub_name *name, char ret_commit[41], char out[PATH_MAX]);
 

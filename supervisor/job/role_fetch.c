@@ -15,7 +15,8 @@
 #include <string.h>
 
 struct fetch_config {
-    const char *out, *hub_cache, *hf_home, *url, *sha256, *state, *manifest, *digest, *ca_file, *hub_endpoint, *hub_token, *hub_token_path;
+    struct hold_hub_cache_where where;
+    const char *out, *url, *sha256, *state, *manifest, *digest, *ca_file, *hub_endpoint, *hub_token, *hub_token_path;
     uint64_t size, tries, backoff_ms, backoff_max_ms, retry_after_max_ms, connect_ms, stall_ms, stall_bytes, deadline_ms, connections, split_bytes, reserve_bytes, takeover_ms;
     struct hold_strs again;
     bool deep, refresh, flock;
@@ -25,8 +26,7 @@ struct fetch_config {
 
 static const struct hold_opt rows[] = {
     ROW("out", STR, out, NULL, 0, 0, "folder of the model, or with --url the file; without it an hf:// model goes to the hub's cache", .value = "PATH"),
-    ROW("hub-cache", STR, hub_cache, NULL, 0, 0, "the cache that the hub's own client and servers read (blobs, snapshots, refs); else HF_HOME/hub, else ~/.cache/huggingface/hub", .value = "DIR", .env = "HF_HUB_CACHE"),
-    ROW("hf-home", STR, hf_home, NULL, 0, 0, "the folder that the hub's cache lies in, as DIR/hub", .value = "DIR", .env = "HF_HOME"),
+    HOLD_HUB_CACHE_ROWS(offsetof(struct fetch_config, where)),
     ROW("url", STR, url, NULL, 0, 0, "fetch one file from this address", .value = "URL"),
     ROW("sha256", STR, sha256, NULL, 0, 0, "what the file's SHA-256 must be (with --url)", .value = "HEX"),
     ROW("size", BYTES, size, NULL, 0, 0, "what the file's size must be (with --url); 0: unknown"),
@@ -99,7 +99,7 @@ static int run(const struct fetch_config *c, const struct hold_strs *words, int 
     bool uses_cache = !c->out || !*c->out;
     const char *token = "";
     hold_autobuf token_text = hold_buf_with_max(4096);
-    if (check_usage(c, words, v) < 0 || read_token(c, &token_text, &token, v) < 0 || (uses_cache && hold_hub_cache_root(c->hub_cache, c->hf_home, cache, v) < 0))
+    if (check_usage(c, words, v) < 0 || read_token(c, &token_text, &token, v) < 0 || (uses_cache && hold_hub_cache_root(&c->where, cache, v) < 0))
         return -1;
     snprintf(endpoint, sizeof endpoint, "%s", c->hub_endpoint);
     for (size_t n = strlen(endpoint); n && endpoint[n - 1] == '/'; n--)
