@@ -106,7 +106,7 @@ const struct hold_opt hold_config_rows[] = {
       .value = "NAME" },
     { "model", HOLD_OPT_STR, AT(model_dir), NULL, 0, 0, "folder of the model", .key = "model.dir", .value = "DIR" },
     { "model-source", HOLD_OPT_STRS, AT(model_sources), NULL, 0, 0,
-      "where the model is fetched from: https://, hf://org/repo@rev, file://, /folder; repeatable: the next one when one cannot deliver",
+      "where the model is fetched from: https://, hf://org/repo@rev, modelscope://org/repo@rev, s3://bucket/prefix, file://, /folder; repeatable: the next one when one cannot deliver",
       .key = "model.source", .value = "SOURCE" },
     { "model-manifest", HOLD_OPT_STR, AT(model_manifest), NULL, 0, 0, "manifest of the model when it is not in its folder", .key = "model.manifest",
       .value = "FILE" },

@@ -261,7 +261,9 @@ static const char *path_of(const struct hold_core *core, const struct hold_serve
 /* What the errands read beside the model's folder: a local source, a manifest elsewhere, a CA bundle named by variable. */
 static void job_grants(const struct hold_core *core, enum hold_profile profile, struct lists *l) {
     const struct hold_config *c = core->config;
-    static const char *const ca_names[] = { "SSL_CERT_FILE=", "SSL_CERT_DIR=", "CURL_CA_BUNDLE=", "HF_TOKEN_FILE=" };
+    static const char *const names[] = { "SSL_CERT_FILE=", "SSL_CERT_DIR=", "CURL_CA_BUNDLE=", "HF_TOKEN_FILE=", "HF_TOKEN_PATH=", "MODELSCOPE_API_TOKEN_FILE=",
+                                         "AWS_ACCESS_KEY_ID_FILE=", "AWS_SECRET_ACCESS_KEY_FILE=", "AWS_SESSION_TOKEN_FILE=", "AWS_SHARED_CREDENTIALS_FILE=" };
+    enum { N_CA_NAMES = 3 }; /* the rest are secrets: for fetch only */
     for (size_t i = 0; i < c->model_sources.n && profile != HOLD_PROFILE_JOB_VERIFY; i++) {
         const char *source = c->model_sources.at[i];
         source += strncmp(source, "file://", 7) == 0 ? 7 : 0;
@@ -271,9 +273,9 @@ static void job_grants(const struct hold_core *core, enum hold_profile profile, 
     if (c->model_manifest[0] == '/')
         l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = c->model_manifest, .access = HOLD_GRANT_READ | HOLD_GRANT_OPTIONAL };
     for (size_t i = 0; core->environment[i] && profile != HOLD_PROFILE_JOB_VERIFY; i++)
-        for (size_t k = 0; k < HOLD_COUNT_OF(ca_names) - (profile != HOLD_PROFILE_JOB_FETCH); k++) /* the token: fetch only */
-            if (strncmp(core->environment[i], ca_names[k], strlen(ca_names[k])) == 0 && core->environment[i][strlen(ca_names[k])] == '/')
-                l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = core->environment[i] + strlen(ca_names[k]),
+        for (size_t k = 0; k < (profile == HOLD_PROFILE_JOB_FETCH ? HOLD_COUNT_OF(names) : N_CA_NAMES); k++)
+            if (strncmp(core->environment[i], names[k], strlen(names[k])) == 0 && core->environment[i][strlen(names[k])] == '/')
+                l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = core->environment[i] + strlen(names[k]),
                                                                          .access = HOLD_GRANT_READ | HOLD_GRANT_OPTIONAL };
 }
 
@@ -389,8 +391,8 @@ static void job_words(struct hold_core *core, enum hold_job_kind kind) {
         static const char *const devices[] = { "auto", "cpu", "cuda" };
         word("preflight");
         option("--model", c->model_dir);
-        if (c->model_sources.n > 0)
-            option("--model-source", c->model_sources.at[0]);
+        for (size_t i = 0; i < c->model_sources.n; i++)
+            option("--model-source", c->model_sources.at[i]);
         option("--device", devices[c->device]);
         if (!*c->run_as) /* the folder is process 1's; the job judges for the user that it runs as */
             option("--state-dir", c->state_dir);

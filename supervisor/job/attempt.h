@@ -1,4 +1,4 @@
-/* attempt.h - one request of the fetch errand, between fetch.c (libcurl), and split.c. Floor: supervisor/job; private to the two. */
+/* attempt.h - one request of the fetch errand, between fetch.c (libcurl), fetch_file.c and split.c. Floor: supervisor/job; private to the three. */
 #ifndef HOLD_SUPERVISOR_JOB_ATTEMPT_H
 #define HOLD_SUPERVISOR_JOB_ATTEMPT_H
 
@@ -32,6 +32,10 @@ struct hold_attempt {
     struct hold_turn *turn; /* of file; NULL for a document */
     struct hold_partial *partial;
     struct hold_buf *document;
+    bool is_head;                 /* only the headers are asked for */
+    const char *body;             /* first bytes of the answer while it is judged */
+    size_t body_n;
+    const struct hold_fetch_auth *auth;
     struct hold_verdict *v;
     struct hold_validator *first; /* what the first answer of this life said */
     char *changed_to;             /* a different ETag seen since, HOLD_VALIDATOR_BYTES */
@@ -51,11 +55,17 @@ struct hold_attempt {
 
 /* False when the errand was stopped meanwhile. */
 bool hold_fetch_wait(struct hold_fetch_shared *shared, uint64_t ms);
+static inline bool hold_attempt_wants_size(const struct hold_attempt *a) {
+    return a->file && a->file->size != UINT64_MAX;
+}
+static inline bool hold_attempt_is_pinned(const struct hold_attempt *a) {
+    return a->file && (a->file->has_sha256 || a->file->has_git_blob);
+}
 /* Notes how the try ended; the first reason stays. Returns 0. */
 HOLD_PRINTF(3, 4)
 size_t hold_attempt_ends(struct hold_attempt *a, enum hold_try_end end, const char *format, ...);
 /* The request; fills a->end. Blocks. */
-void hold_attempt_perform(struct hold_attempt *a, const char *url, const char *token);
+void hold_attempt_perform(struct hold_attempt *a, const char *url, const struct hold_fetch_auth *auth);
 /* What was gathered goes to its piece; a failure is a->end. */
 void hold_attempt_flush(struct hold_attempt *a);
 /* Folds a failed try and waits as policy says, or turns v into the end of the file and returns -1. */

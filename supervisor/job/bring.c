@@ -67,7 +67,7 @@ static int fetch_file(struct crew *crew, struct hold_fetcher *fetcher, const str
     char url[HOLD_URL_BYTES];
     if (!crew->one_url && !hold_source_url(crew->source, file->path, url, sizeof url))
         return hold_verdict_fail(v, HOLD_EXIT_MANIFEST, HOLD_E_LIMIT, 0, "'%.160s': its address is longer than %d bytes", file->path, HOLD_URL_BYTES);
-    struct hold_fetch_file want = { .url = crew->one_url ? crew->one_url : url, .token = crew->source->token, .path = file->path, .as = stored,
+    struct hold_fetch_file want = { .url = crew->one_url ? crew->one_url : url, .auth = &crew->source->auth, .path = file->path, .as = stored,
                                     .folder_fd = crew->store_fd, .state_fd = crew->store_state_fd,
                                     .size = file->size, .has_sha256 = file->has_sha256, .has_git_blob = file->has_git_blob,
                                     .chunk_bytes = file->chunk_bytes, .chunks = file->chunks, .n_chunks = file->n_chunks,
@@ -469,8 +469,13 @@ static int bring_from(const struct hold_bring *bring, int folder_fd, int state_f
 
 /* What another source may cure: not the disk, the time, the configuration or ourselves. */
 static bool may_go_on(int status) {
-    return (status >= HOLD_EXIT_FETCH && status <= HOLD_EXIT_VERIFY_DIGEST && status != HOLD_EXIT_FETCH_SPACE && status != HOLD_EXIT_FETCH_WRITE &&
-            status != HOLD_EXIT_FETCH_DEADLINE) || status == HOLD_EXIT_MANIFEST;
+    static const int curable[] = { HOLD_EXIT_FETCH, HOLD_EXIT_FETCH_DNS, HOLD_EXIT_FETCH_TLS, HOLD_EXIT_FETCH_DENIED, HOLD_EXIT_FETCH_MISSING, HOLD_EXIT_FETCH_NET,
+                                   HOLD_EXIT_FETCH_STALL, HOLD_EXIT_FETCH_CHANGED, HOLD_EXIT_FETCH_BUSY, HOLD_EXIT_FETCH_FORMAT, HOLD_EXIT_FETCH_SERVER,
+                                   HOLD_EXIT_FETCH_RANGE, HOLD_EXIT_FETCH_SIZE, HOLD_EXIT_FETCH_PROXY, HOLD_EXIT_VERIFY, HOLD_EXIT_VERIFY_DIGEST, HOLD_EXIT_MANIFEST };
+    for (size_t i = 0; i < HOLD_COUNT_OF(curable); i++)
+        if (curable[i] == status)
+            return true;
+    return false;
 }
 
 /* The snapshot that the cache's refs name, when there is one and it was ours before; NULL otherwise. */
@@ -534,7 +539,7 @@ int hold_bring_one(const struct hold_bring_one *one, struct hold_fetch_shared *s
     hold_autofd folder = -1, state = -1;
     if (open_out(slash == one->out ? "/" : folder_path, one->state_dir && *one->state_dir ? one->state_dir : "", &folder, &state, v) < 0)
         return -1;
-    struct hold_source source = { .manifest = { .files = &file, .n_files = 1 }, .token = one->token };
+    struct hold_source source = { .manifest = { .files = &file, .n_files = 1 }, .auth = one->auth };
     struct hold_bring bring = { .out = one->out, .deep = one->deep, .connections = one->connections, .control_fd = one->control_fd };
     struct crew crew = { .bring = &bring, .source = &source, .shared = shared, .folder_fd = folder, .state_fd = state, .store_fd = folder, .store_state_fd = state };
     uint64_t begun = hold_job_now_ms();

@@ -30,7 +30,7 @@ HOLD_MUST int hold_bring_run(const struct hold_bring *bring, struct hold_fetch_s
 /* One file by its address, without a manifest. */
 struct hold_bring_one {
     const char *url, *out, *state_dir; /* state_dir NULL or "": no marker is kept */
-    const char *token;
+    struct hold_fetch_auth auth;
     const char *sha256;                /* 64 hexadecimal digits; NULL or "": unknown */
     uint64_t size;                     /* UINT64_MAX: unknown */
     uint64_t reserve_bytes;

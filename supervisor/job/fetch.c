@@ -6,7 +6,6 @@
 #include "base/list.h"
 #include "supervisor/job/attempt.h"
 #include "supervisor/job/clock.h"
-#include "supervisor/job/proof.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -22,7 +21,6 @@
 
 struct hold_fetcher {
     CURL *curl;
-    struct curl_slist *headers;
     struct hold_fetch_shared *shared;
 };
 
@@ -117,14 +115,32 @@ static bool was_redirected(const struct hold_attempt *a) {
     return n > 0;
 }
 
+/* S3 says 400 where others say 401. */
+static bool is_denied_by_s3(const char *why) {
+    static const char *const codes[] = { "ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed", "InvalidAccessKeyId", "TokenRefreshRequired" };
+    for (size_t i = 0; i < HOLD_COUNT_OF(codes); i++)
+        if (strncmp(why, codes[i], strlen(codes[i])) == 0)
+            return true;
+    return false;
+}
+
 static void end_by_http(struct hold_attempt *a, long status) {
-    char *effective = NULL, shown[300];
+    char *effective = NULL, shown[200], why[121], region[40] = "";
     curl_easy_getinfo(a->fetcher->curl, CURLINFO_EFFECTIVE_URL, &effective);
     hold_url_shown(effective ? effective : "", shown, sizeof shown);
-    /* The hub says in a header which of its many 401 and 403 this is. */
-    const char *why = header_of(a->fetcher->curl, "X-Error-Message"), *code = header_of(a->fetcher->curl, "X-Error-Code");
+    /* A hub says in a header which of its many 401 and 403 this is, others in the body. */
+    const char *said = header_of(a->fetcher->curl, "X-Error-Message"), *code = header_of(a->fetcher->curl, "X-Error-Code");
+    hold_error_sentence((const uint8_t *) a->body, a->body_n, why, sizeof why);
     bool is_absent = strcmp(code, "RepoNotFound") == 0 || strcmp(code, "RevisionNotFound") == 0 || strcmp(code, "EntryNotFound") == 0;
-    hold_attempt_ends(a, is_absent ? HOLD_TRY_MISSING : hold_try_of_http(status, was_redirected(a)), "HTTP %ld from %.200s%s%.80s", status, shown, *why ? ": " : "", why);
+    enum hold_try_end end = is_absent ? HOLD_TRY_MISSING : hold_try_of_http(status, was_redirected(a));
+    if (a->auth && a->auth->s3_region) {
+        const char *home = header_of(a->fetcher->curl, "x-amz-bucket-region");
+        if (*home && strcmp(home, a->auth->s3_region) != 0)
+            snprintf(region, sizeof region, "; the bucket is in %.20s", home);
+        if ((status == 400 && is_denied_by_s3(why)) || *region)
+            end = HOLD_TRY_DENIED;
+    }
+    hold_attempt_ends(a, end, "HTTP %ld from %.180s%s%.120s%s", status, shown, *said || *why ? ": " : "", *said ? said : why, region);
 }
 
 static void strong_etag(const struct hold_attempt *a, char out[HOLD_VALIDATOR_BYTES]) {
@@ -134,25 +150,17 @@ static void strong_etag(const struct hold_attempt *a, char out[HOLD_VALIDATOR_BY
     snprintf(out, HOLD_VALIDATOR_BYTES, "%s", is_strong ? etag : "");
 }
 
-static bool wants_size(const struct hold_attempt *a) {
-    return a->file && a->file->size != UINT64_MAX;
-}
-
-static bool is_pinned(const struct hold_attempt *a) {
-    return a->file && (a->file->has_sha256 || a->file->has_git_blob);
-}
-
 /* The validator of this answer against the first one. A pinned file goes on (the digest decides; servers behind one name
  * may disagree about ETags), an unpinned one must not mix two versions. */
 static void compare_version(struct hold_attempt *a, uint64_t total) {
     char etag[HOLD_VALIDATOR_BYTES];
     strong_etag(a, etag);
-    const struct hold_validator *from = is_pinned(a) ? a->first : &a->partial->from;
+    const struct hold_validator *from = hold_attempt_is_pinned(a) ? a->first : &a->partial->from;
     bool differs = strcmp(etag, from->etag) != 0 || (total != UINT64_MAX && from->total != UINT64_MAX && total != from->total);
     if (!differs)
         return;
     snprintf(a->changed_to, HOLD_VALIDATOR_BYTES, "%s", etag);
-    if (!is_pinned(a))
+    if (!hold_attempt_is_pinned(a))
         hold_attempt_ends(a, HOLD_TRY_CHANGED, "changed at the origin: begun with ETag %s, now %s", from->etag, *etag ? etag : "none");
 }
 
@@ -161,7 +169,7 @@ static void judge_partial_content(struct hold_attempt *a) {
     if (!hold_content_range(header_of(a->fetcher->curl, "Content-Range"), &first, &last, &total) || first != a->offset)
         hold_attempt_ends(a, HOLD_TRY_RANGE, "asked for bytes from %llu, got '%.60s'", (unsigned long long) a->offset,
              header_of(a->fetcher->curl, "Content-Range"));
-    else if (wants_size(a) && total != UINT64_MAX && total != a->file->size)
+    else if (hold_attempt_wants_size(a) && total != UINT64_MAX && total != a->file->size)
         hold_attempt_ends(a, HOLD_TRY_SIZE, "the origin's file has %llu bytes, %llu are wanted", (unsigned long long) total, (unsigned long long) a->file->size);
     else
         compare_version(a, total);
@@ -171,16 +179,16 @@ static void judge_whole(struct hold_attempt *a) {
     curl_off_t length = -1;
     curl_easy_getinfo(a->fetcher->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     const char *type = header_of(a->fetcher->curl, "Content-Type");
-    bool has_right_size = wants_size(a) && length >= 0 && (uint64_t) length == a->file->size;
+    bool has_right_size = hold_attempt_wants_size(a) && length >= 0 && (uint64_t) length == a->file->size;
     if (strncasecmp(type, "text/html", 9) == 0 && !has_right_size)
         hold_attempt_ends(a, HOLD_TRY_FORMAT, "a web page came instead of the file (Content-Type %.60s)", type);
-    else if (wants_size(a) && length >= 0 && !has_right_size && length > 1024)
+    else if (hold_attempt_wants_size(a) && length >= 0 && !has_right_size && length > 1024)
         hold_attempt_ends(a, HOLD_TRY_SIZE, "the origin's file has %lld bytes, %llu are wanted", (long long) length, (unsigned long long) a->file->size);
     if (a->end != HOLD_TRY_DONE)
         return;
     /* 200 to a range request: the whole file again, so nothing of the old may stay. */
     if (a->partial->bytes && hold_partial_restart(a->partial, a->v) < 0) {
-        a->end = a->v->status == HOLD_EXIT_FETCH_SPACE ? HOLD_TRY_SPACE : HOLD_TRY_WRITE;
+        a->end = hold_try_of_write(a->v->status);
         return;
     }
     struct hold_validator from = { .total = length >= 0 ? (uint64_t) length : UINT64_MAX };
@@ -189,10 +197,10 @@ static void judge_whole(struct hold_attempt *a) {
         *a->first = from;
     else if (strcmp(a->first->etag, from.etag) != 0)
         snprintf(a->changed_to, HOLD_VALIDATOR_BYTES, "%s", from.etag);
-    if (!is_pinned(a) && hold_partial_remember(a->partial, &from, a->v) < 0)
-        a->end = a->v->status == HOLD_EXIT_FETCH_SPACE ? HOLD_TRY_SPACE : HOLD_TRY_WRITE;
-    else if (!wants_size(a) && length > 0 && hold_partial_reserve(a->partial, (uint64_t) length, a->v) < 0)
-        a->end = HOLD_TRY_SPACE;
+    if (!hold_attempt_is_pinned(a) && hold_partial_remember(a->partial, &from, a->v) < 0)
+        a->end = hold_try_of_write(a->v->status);
+    else if (!hold_attempt_wants_size(a) && length > 0 && hold_partial_reserve(a->partial, (uint64_t) length, a->v) < 0)
+        a->end = hold_try_of_write(a->v->status);
 }
 
 /* ETags of the answers to a file's pieces; the digest decides, this only explains it. */
@@ -239,7 +247,7 @@ static void judge_piece(struct hold_attempt *a, long status) {
 static void judge(struct hold_attempt *a) {
     a->judged = true;
     long status = http_status(a);
-    if (status == 0 || a->document) { /* a folder, or a document */
+    if (status == 0 || a->document || a->is_head) { /* a folder, or a document */
         if (status > 299)
             end_by_http(a, status);
     } else if (a->split) {
@@ -259,20 +267,20 @@ static void judge(struct hold_attempt *a) {
 static void look_inside(struct hold_attempt *a, const uint8_t *bytes, size_t n) {
     curl_off_t length = -1;
     curl_easy_getinfo(a->fetcher->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    if (wants_size(a) && length >= 0 && (uint64_t) length == a->file->size)
+    if (hold_attempt_wants_size(a) && length >= 0 && (uint64_t) length == a->file->size)
         return;
     if (hold_looks_like_pointer(bytes, n))
         hold_attempt_ends(a, HOLD_TRY_FORMAT, "a git-lfs pointer came instead of the file: use an address that serves LFS content");
     else if (hold_looks_like_page(bytes, n))
         hold_attempt_ends(a, HOLD_TRY_FORMAT, "a web page came instead of the file");
-    else if (wants_size(a) && length >= 0)
+    else if (hold_attempt_wants_size(a) && length >= 0)
         hold_attempt_ends(a, HOLD_TRY_SIZE, "the origin's file has %lld bytes, %llu are wanted", (long long) length, (unsigned long long) a->file->size);
 }
 
 void hold_attempt_flush(struct hold_attempt *a) {
     uint64_t begun = hold_job_now_ms();
     if (a->gathered && hold_pieces_write(a->split->pieces, a->piece, a->gather, a->gathered, a->v) < 0)
-        a->end = a->v->status == HOLD_EXIT_FETCH_SPACE ? HOLD_TRY_SPACE : HOLD_TRY_WRITE;
+        a->end = hold_try_of_write(a->v->status);
     a->gathered = 0;
     a->blocked_ms += hold_job_now_ms() - begun;
 }
@@ -295,8 +303,12 @@ static size_t take_for_piece(struct hold_attempt *a, const char *bytes, size_t n
 static size_t on_body(char *bytes, size_t size, size_t n, void *argument) {
     struct hold_attempt *a = argument;
     n *= size;
-    if (!a->judged)
+    if (!a->judged) {
+        a->body = bytes;
+        a->body_n = n;
         judge(a);
+        a->body_n = 0;
+    }
     if (a->end == HOLD_TRY_DONE && a->received == 0 && a->partial && a->partial->bytes == 0)
         look_inside(a, (const uint8_t *) bytes, n);
     if (a->end != HOLD_TRY_DONE)
@@ -308,10 +320,10 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *argument) {
         hold_buf_add(a->document, bytes, n);
         return a->document->failed ? hold_attempt_ends(a, HOLD_TRY_REFUSED, "longer than the limit of %zu bytes", a->document->max_bytes) : n;
     }
-    if (wants_size(a) && a->partial->bytes + n > a->file->size)
+    if (hold_attempt_wants_size(a) && a->partial->bytes + n > a->file->size)
         return hold_attempt_ends(a, HOLD_TRY_SIZE, "more than the %llu bytes wanted came", (unsigned long long) a->file->size);
     if (hold_partial_add(a->partial, bytes, n, a->v) < 0) {
-        a->end = a->v->status == HOLD_EXIT_FETCH_SPACE ? HOLD_TRY_SPACE : HOLD_TRY_WRITE;
+        a->end = hold_try_of_write(a->v->status);
         return CURL_WRITEFUNC_ERROR;
     }
     return n;
@@ -367,7 +379,46 @@ static enum hold_try_end end_of_code(CURLcode code) {
     }
 }
 
-static void prepare(struct hold_attempt *a, const char *url, const char *token, char *error_text) {
+/* Header lines of one request, linked without a heap. */
+struct headers {
+    char text[4][2304];
+    struct curl_slist at[5];
+    size_t n;
+    bool is_full;
+};
+
+HOLD_PRINTF(2, 3)
+static void add_header(struct headers *h, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    int n = h->n < HOLD_COUNT_OF(h->text) ? vsnprintf(h->text[h->n], sizeof h->text[0], format, args) : -1;
+    va_end(args);
+    if (n < 0 || (size_t) n >= sizeof h->text[0]) {
+        h->is_full = true;
+        return;
+    }
+    h->at[h->n] = (struct curl_slist) { .data = h->text[h->n] };
+    if (h->n)
+        h->at[h->n - 1].next = &h->at[h->n];
+    h->n++;
+}
+
+/* Signed by libcurl with what it was given: nothing of it is in an address or on a command line. */
+static void sign_for_s3(CURL *c, const struct hold_fetch_auth *auth, struct headers *h) {
+    char what[96];
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    if (!auth->s3_key || !*auth->s3_key)
+        return;
+    snprintf(what, sizeof what, "aws:amz:%.60s:s3", auth->s3_region);
+    curl_easy_setopt(c, CURLOPT_AWS_SIGV4, what);
+    curl_easy_setopt(c, CURLOPT_USERNAME, auth->s3_key);
+    curl_easy_setopt(c, CURLOPT_PASSWORD, auth->s3_secret ? auth->s3_secret : "");
+    add_header(h, "x-amz-content-sha256: e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"); /* of no body; libcurl before 8 forgets it */
+    if (auth->s3_session && *auth->s3_session)
+        add_header(h, "X-Amz-Security-Token: %s", auth->s3_session);
+}
+
+static void prepare(struct hold_attempt *a, const char *url, const struct hold_fetch_auth *auth, struct headers *h, char *error_text) {
     CURL *c = a->fetcher->curl;
     const struct hold_fetch_rules *rules = &a->fetcher->shared->rules;
     curl_easy_reset(c);
@@ -387,14 +438,23 @@ static void prepare(struct hold_attempt *a, const char *url, const char *token, 
     curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_2TLS);
     curl_easy_setopt(c, CURLOPT_USERAGENT, "holdfast/" HOLD_VERSION);
-    curl_easy_setopt(c, CURLOPT_HTTPHEADER, a->fetcher->headers);
     curl_easy_setopt(c, CURLOPT_ERRORBUFFER, error_text);
+    curl_easy_setopt(c, CURLOPT_NOBODY, a->is_head ? 1L : 0L);
     if (rules->ca_file)
         curl_easy_setopt(c, CURLOPT_CAINFO, rules->ca_file);
-    if (token && *token) { /* libcurl drops it when a redirect leaves host, port or protocol */
+    bool is_s3 = auth && auth->s3_region;
+    if (is_s3)
+        sign_for_s3(c, auth, h);
+    else
+        add_header(h, "Accept-Encoding: identity"); /* to S3 it would be signed, and some gateways rewrite it */
+    if (is_s3 && a->is_head)
+        add_header(h, "x-amz-checksum-mode: ENABLED");
+    if (auth && auth->bearer && *auth->bearer) { /* libcurl drops it when a redirect leaves host, port or protocol */
         curl_easy_setopt(c, CURLOPT_HTTPAUTH, (long) CURLAUTH_BEARER);
-        curl_easy_setopt(c, CURLOPT_XOAUTH2_BEARER, token);
+        curl_easy_setopt(c, CURLOPT_XOAUTH2_BEARER, auth->bearer);
     }
+    if (auth && auth->cookie)
+        add_header(h, "Cookie: %s", auth->cookie); /* the same holds for this header */
 }
 
 /* Where a redirect led is asked directly for the next pieces. */
@@ -407,11 +467,14 @@ static void note_via(struct hold_attempt *a) {
     pthread_mutex_unlock(&a->fetcher->shared->lock);
 }
 
-/* Fills a->end. The headers list is the fetcher's; If-Range is added for the length of the call. */
-void hold_attempt_perform(struct hold_attempt *a, const char *url, const char *token) {
-    char error_text[CURL_ERROR_SIZE] = "", range[48], if_range[HOLD_VALIDATOR_BYTES + 16];
-    prepare(a, url, token, error_text);
-    struct curl_slist conditional = { 0 };
+/* Fills a->end. */
+void hold_attempt_perform(struct hold_attempt *a, const char *url, const struct hold_fetch_auth *auth) {
+    char error_text[CURL_ERROR_SIZE] = "", range[48];
+    struct headers headers;
+    headers.n = 0;
+    headers.is_full = false;
+    a->auth = auth;
+    prepare(a, url, auth, &headers, error_text);
     if (a->split) {
         snprintf(range, sizeof range, "%llu-%llu", (unsigned long long) a->offset, (unsigned long long) a->end_offset - 1);
         curl_easy_setopt(a->fetcher->curl, CURLOPT_RANGE, range);
@@ -419,14 +482,20 @@ void hold_attempt_perform(struct hold_attempt *a, const char *url, const char *t
         snprintf(range, sizeof range, "%llu-", (unsigned long long) a->offset);
         curl_easy_setopt(a->fetcher->curl, CURLOPT_RANGE, range);
     }
-    if (a->offset && !a->split && !is_pinned(a)) { /* a pinned file needs none: its digest decides, and some servers drop Range for it */
-        snprintf(if_range, sizeof if_range, "If-Range: %s", a->partial->from.etag);
-        conditional = (struct curl_slist) { .data = if_range, .next = a->fetcher->headers };
-        curl_easy_setopt(a->fetcher->curl, CURLOPT_HTTPHEADER, &conditional);
+    if (a->offset && !a->split && !hold_attempt_is_pinned(a)) /* a pinned file needs none: its digest decides, and some servers drop Range for it */
+        add_header(&headers, "If-Range: %s", a->partial->from.etag);
+    curl_easy_setopt(a->fetcher->curl, CURLOPT_HTTPHEADER, headers.n ? headers.at : NULL);
+    if (headers.is_full) {
+        hold_attempt_ends(a, HOLD_TRY_REFUSED, "the token is longer than %zu bytes", sizeof headers.text[0] - 32);
+        return;
     }
     a->window_begun_ms = hold_job_now_ms();
     a->window_blocked_ms = a->partial ? a->partial->blocked_ms : 0;
     CURLcode code = curl_easy_perform(a->fetcher->curl);
+    long by_proxy = 0;
+    curl_easy_getinfo(a->fetcher->curl, CURLINFO_HTTP_CONNECTCODE, &by_proxy);
+    if (code != CURLE_OK && by_proxy >= 400)
+        hold_attempt_ends(a, by_proxy < 500 ? HOLD_TRY_PROXY : HOLD_TRY_SERVER, "the proxy answered HTTP %ld", by_proxy);
     if (a->end == HOLD_TRY_DONE && !a->judged && (code == CURLE_OK || code == CURLE_PARTIAL_FILE))
         judge(a); /* an answer without a body */
     if (a->split && a->end == HOLD_TRY_DONE && was_redirected(a))
@@ -474,184 +543,6 @@ int hold_attempt_wait(struct hold_attempt *a, struct hold_tries *tries, uint64_t
     return 0;
 }
 
-/* ---- one file ---- */
-
-static int write_failed(struct hold_attempt *a) {
-    a->end = a->v->status == HOLD_EXIT_FETCH_SPACE ? HOLD_TRY_SPACE : a->v->status == HOLD_EXIT_INTERNAL ? HOLD_TRY_INTERNAL : HOLD_TRY_WRITE;
-    return -1;
-}
-
-static bool is_complete(const struct hold_attempt *a) {
-    if (wants_size(a))
-        return a->partial->bytes == a->file->size;
-    return a->end == HOLD_TRY_DONE && (a->partial->from.total == UINT64_MAX || a->partial->bytes == a->partial->from.total);
-}
-
-/* The digests of a complete partial against what is wanted; -1 with a->end DIGEST, CHANGED, or a failure of writing. */
-static int prove(struct hold_attempt *a, struct hold_digest_value *ret_value) {
-    if (hold_partial_digest(a->partial, ret_value, a->v) < 0)
-        return write_failed(a);
-    const struct hold_fetch_file *file = a->file;
-    const uint8_t *got = file->has_sha256 ? ret_value->sha256 : ret_value->git_blob;
-    const uint8_t *wanted = file->has_sha256 ? file->sha256 : file->git_blob;
-    size_t n = file->has_sha256 ? 32 : 20;
-    if (!is_pinned(a) || memcmp(got, wanted, n) == 0)
-        return 0;
-    char got_hex[65], wanted_hex[65];
-    hold_hex_write(got, n, got_hex);
-    hold_hex_write(wanted, n, wanted_hex);
-    a->end = HOLD_TRY_DONE;
-    if (a->changed_to[0])
-        hold_attempt_ends(a, HOLD_TRY_CHANGED, "changed at the origin while it was fetched: ETag %s, then %s; its digest is not the one pinned", a->first->etag, a->changed_to);
-    else
-        hold_attempt_ends(a, HOLD_TRY_DIGEST, "%s %s came, %s is wanted", file->has_sha256 ? "SHA-256" : "git blob", got_hex, wanted_hex);
-    return -1;
-}
-
-/* Tries until the partial is complete and proven. */
-static int fetch_partial(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_turn *turn, struct hold_partial *partial,
-                         struct hold_fetch_result *result, struct hold_digest_value *ret_value, struct hold_verdict *v) {
-    struct hold_tries tries = hold_attempt_tries(fetcher);
-    struct hold_validator first = partial->from;
-    char changed_to[HOLD_VALIDATOR_BYTES] = "";
-    tries.furthest = partial->bytes;
-    bool ask = !(file->size != UINT64_MAX && partial->bytes == file->size);
-    for (;;) {
-        struct hold_attempt a = { .fetcher = fetcher, .file = file, .turn = turn, .partial = partial, .v = v, .first = &first, .changed_to = changed_to };
-        if (!ask) {
-            if (prove(&a, ret_value) == 0)
-                return 0;
-        } else {
-            a.offset = is_pinned(&a) || partial->from.etag[0] ? partial->bytes : 0;
-            if (a.offset == 0 && partial->bytes && hold_partial_restart(partial, v) < 0)
-                return -1;
-            hold_attempt_perform(&a, file->url, file->token);
-            result->fetched_bytes += a.received;
-            result->n_tries++;
-            if (a.end == HOLD_TRY_DONE && !is_complete(&a))
-                hold_attempt_ends(&a, HOLD_TRY_NET, "cut at byte %llu", (unsigned long long) partial->bytes);
-            if (hold_partial_flush(partial, v) < 0)
-                (void) write_failed(&a);
-            else if (a.end == HOLD_TRY_DONE && prove(&a, ret_value) == 0)
-                return 0;
-        }
-        struct hold_try_next next = { 0 };
-        if (hold_attempt_wait(&a, &tries, partial->bytes, &next) < 0) {
-            if (hold_try_status(a.end) == HOLD_EXIT_VERIFY_DIGEST || a.end == HOLD_TRY_CHANGED) {
-                struct hold_verdict ignored = { 0 };
-                (void) !hold_partial_restart(partial, &ignored); /* wrong bytes are no start for the next life */
-            }
-            return -1;
-        }
-        if (next.from_zero && hold_partial_restart(partial, v) < 0)
-            return -1;
-        ask = true;
-    }
-}
-
-static const char *name_of_target(const struct hold_fetch_file *file) {
-    return file->as ? file->as : file->path;
-}
-
-/* 8 bytes that name target and wanted content, so that a partial is only continued towards the same. */
-static int make_key(const struct hold_fetch_file *file, uint8_t ret_key[8], struct hold_verdict *v) {
-    char text[4096];
-    uint8_t sha256[32];
-    char hex[65] = "";
-    if (file->has_sha256)
-        hold_hex_write(file->sha256, 32, hex);
-    else if (file->has_git_blob)
-        hold_hex_write(file->git_blob, 20, hex);
-    char shown[HOLD_URL_BYTES];
-    hold_url_shown(file->url, shown, sizeof shown); /* a signed query changes with each life */
-    int n = snprintf(text, sizeof text, "%s\n%s", name_of_target(file), hex[0] ? hex : shown);
-    if (hold_digest_bytes(text, HOLD_MIN((size_t) n, sizeof text - 1), sha256, &v->err) < 0)
-        return hold_verdict_is(v, HOLD_EXIT_INTERNAL);
-    memcpy(ret_key, sha256, 8);
-    return 0;
-}
-
-static int open_folder_of(const struct hold_fetch_file *file, int *ret_fd, const char **ret_name, struct hold_verdict *v) {
-    const char *target = name_of_target(file), *slash = strrchr(target, '/');
-    if (hold_folder_below(file->folder_fd, target, ret_fd, &v->err) < 0)
-        return hold_verdict_of_write(v);
-    *ret_name = slash ? slash + 1 : target;
-    return 0;
-}
-
-/* The size of the pieces in which a file is fetched; 0: as one stream. */
-static uint64_t piece_bytes_of(const struct hold_fetch_file *file, const struct hold_fetch_rules *rules) {
-    bool can_be = file->has_sha256 && file->size != UINT64_MAX && file->size > 0 && strncmp(file->url, "http", 4) == 0;
-    if (can_be && file->n_chunks > 1 && file->n_chunks <= HOLD_PIECES_MAX)
-        return file->chunk_bytes;
-    return can_be && rules->split_bytes && file->size >= rules->split_bytes ? HOLD_MIN(HOLD_PIECE_BYTES, HOLD_MAX(rules->split_bytes / 2, UINT64_C(1) << 20)) : 0;
-}
-
-static int fetch_pieces(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, const char *name, struct hold_turn *turn, struct hold_partial *partial,
-                        struct hold_fetch_result *result, struct hold_digest_value *ret_value, struct hold_verdict *v) {
-    struct hold_err ignored;
-    hold_autofd damaged = -1;
-    if (file->has_damaged && file->n_chunks == partial->pieces.n && hold_open_below(partial->folder_fd, name, O_RDONLY, 0, &damaged, &ignored) == 0 &&
-        hold_pieces_salvage(&partial->pieces, damaged, file->chunks, v) < 0)
-        return -1;
-    int rc = hold_split_run(fetcher, file, turn, partial, result, ret_value, v);
-    if (rc <= 0)
-        return rc;
-    if (hold_partial_to_stream(partial, v) < 0 || hold_partial_reserve(partial, file->size, v) < 0)
-        return -1;
-    return fetch_partial(fetcher, file, turn, partial, result, ret_value, v);
-}
-
-/* The file is ours to bring. */
-static int bring(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, const char *name, const struct hold_partial_target *target,
-                 struct hold_turn *turn, struct hold_fetch_result *ret_result, struct hold_verdict *v) {
-    struct hold_partial partial = { .fd = -1 };
-    if (hold_partial_open(&partial, target, v) < 0)
-        return -1;
-    struct hold_fetch_result result = { 0 };
-    struct hold_digest_value value = { 0 };
-    int rc = hold_partial_reserve(&partial, file->size, v);
-    if (rc == 0)
-        rc = target->piece_bytes ? fetch_pieces(fetcher, file, name, turn, &partial, &result, &value, v) : fetch_partial(fetcher, file, turn, &partial, &result, &value, v);
-    if (rc == 0)
-        rc = hold_partial_publish(&partial, name, v);
-    if (rc == 0) {
-        memcpy(result.sha256, value.sha256, 32);
-        result.size = partial.bytes;
-        struct hold_err ignored; /* without a marker the next start hashes again */
-        (void) !hold_proof_write(file->state_fd, name_of_target(file), partial.fd, value.sha256, &ignored);
-        *ret_result = result;
-    }
-    hold_partial_close(&partial);
-    return rc;
-}
-
-int hold_fetch_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_fetch_result *ret_result, struct hold_verdict *v) {
-    struct hold_fetch_shared *shared = fetcher->shared;
-    hold_autofd folder = -1;
-    const char *name = NULL;
-    struct hold_turn turn;
-    struct stat st;
-    struct hold_partial_target target = { .size = file->size, .is_pinned = file->has_sha256 || file->has_git_blob,
-                                          .with_git = file->has_git_blob && !file->has_sha256, .piece_bytes = piece_bytes_of(file, &shared->rules),
-                                          .uses_flock = shared->rules.uses_flock, .progress = &turn.done };
-    if (open_folder_of(file, &folder, &name, v) < 0 || make_key(file, target.key, v) < 0)
-        return -1;
-    target.folder_fd = folder;
-    int rc = hold_turn_take(&turn, shared, file, folder, target.key, v);
-    target.is_owner = turn.owner.fd >= 0;
-    /* Between the caller's look and our record another may have published it. */
-    if (rc == 0 && file->is_absent && fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        rc = 1;
-    if (rc == 0)
-        rc = bring(fetcher, file, name, &target, &turn, ret_result, v);
-    /* Another took us for dead: it brings the file, and our partial may be gone from under us. */
-    if (rc < 0 && turn.is_ours && !atomic_load(&shared->stop) && (hold_turn_was_lost(&turn) || (v->status == HOLD_EXIT_FETCH_WRITE && v->err.sys == ENOENT)))
-        rc = 1;
-    hold_turn_end(&turn, &shared->turns, rc == 0, &shared->done_bytes);
-    return rc;
-}
-
 /* ---- documents and questions ---- */
 
 /* <https://host/path>; rel="next" */
@@ -670,23 +561,47 @@ static void next_link(CURL *curl, char *ret_next) {
     }
 }
 
-int hold_fetch_text(struct hold_fetcher *fetcher, const char *url, const char *token, struct hold_buf *out, char *ret_next, struct hold_verdict *v) {
+/* With out a GET, without it a HEAD; the fetcher's handle holds the answer's headers. */
+static int ask(struct hold_fetcher *fetcher, const char *url, const struct hold_fetch_auth *auth, struct hold_buf *out, struct hold_verdict *v) {
     struct hold_tries tries = hold_attempt_tries(fetcher);
     char shown[300];
     hold_url_shown(url, shown, sizeof shown);
     for (;;) {
-        struct hold_attempt a = { .fetcher = fetcher, .document = out, .v = v };
-        hold_buf_clear(out);
-        hold_attempt_perform(&a, url, token);
-        if (a.end == HOLD_TRY_DONE) {
-            if (ret_next)
-                next_link(fetcher->curl, ret_next);
+        struct hold_attempt a = { .fetcher = fetcher, .document = out, .is_head = !out, .v = v };
+        if (out)
+            hold_buf_clear(out);
+        hold_attempt_perform(&a, url, auth);
+        if (a.end == HOLD_TRY_DONE)
             return 0;
-        }
         struct hold_try_next next = { 0 };
         if (hold_attempt_wait(&a, &tries, 0, &next) < 0)
             return hold_wrap(&v->err, "%s", shown);
     }
+}
+
+int hold_fetch_text(struct hold_fetcher *fetcher, const char *url, const struct hold_fetch_auth *auth, struct hold_buf *out, char *ret_next,
+                    struct hold_verdict *v) {
+    if (ask(fetcher, url, auth, out, v) < 0)
+        return -1;
+    if (ret_next)
+        next_link(fetcher->curl, ret_next);
+    return 0;
+}
+
+int hold_fetch_header(struct hold_fetcher *fetcher, const char *url, const struct hold_fetch_auth *auth, const char *header, char *ret_value,
+                      size_t value_bytes, struct hold_verdict *v) {
+    if (ask(fetcher, url, auth, NULL, v) < 0)
+        return -1;
+    const char *value = header_of(fetcher->curl, header);
+    snprintf(ret_value, value_bytes, "%s", strlen(value) < value_bytes ? value : "");
+    return 0;
+}
+
+bool hold_token_is_plain(const char *token) {
+    for (; *token; token++)
+        if (*token <= ' ' || *token > '~')
+            return false;
+    return true;
 }
 
 static size_t ignore_body(char *bytes, size_t size, size_t n, void *argument) {
@@ -778,8 +693,7 @@ struct hold_fetcher *hold_fetcher_new(struct hold_fetch_shared *shared) {
     if (!fetcher)
         return NULL;
     *fetcher = (struct hold_fetcher) { .curl = curl_easy_init(), .shared = shared };
-    fetcher->headers = curl_slist_append(NULL, "Accept-Encoding: identity");
-    if (!fetcher->curl || !fetcher->headers) {
+    if (!fetcher->curl) {
         hold_fetcher_free(fetcher);
         return NULL;
     }
@@ -790,6 +704,5 @@ void hold_fetcher_free(struct hold_fetcher *fetcher) {
     if (!fetcher)
         return;
     curl_easy_cleanup(fetcher->curl);
-    curl_slist_free_all(fetcher->headers);
     free(fetcher);
 }

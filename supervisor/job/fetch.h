@@ -61,10 +61,20 @@ struct hold_fetcher; /* one thread's connections */
 struct hold_fetcher *hold_fetcher_new(struct hold_fetch_shared *shared);
 void hold_fetcher_free(struct hold_fetcher *fetcher);
 
+/* Who asks, as the host of an address may know it. It never follows a redirect to another host, port or protocol: libcurl
+ * drops bearer and cookie, and what is signed for S3 follows no redirect at all. Strings are borrowed, and free of control
+ * characters (hold_token_is_plain). */
+struct hold_fetch_auth {
+    const char *bearer;        /* token; NULL or "": none */
+    const char *cookie;        /* "name=value"; NULL: none */
+    const char *s3_region;     /* an S3 request, for this region; NULL: another kind */
+    const char *s3_key, *s3_secret, *s3_session; /* key NULL or "": the request is not signed; session NULL or "": none */
+};
+
 /* One file of a source. */
 struct hold_fetch_file {
     const char *url;
-    const char *token; /* bearer for the host of url only; NULL: none */
+    const struct hold_fetch_auth *auth; /* borrowed; NULL: nobody */
     const char *path;  /* what it is called in messages; a safe name below folder_fd */
     const char *as;    /* the name that it gets there instead; NULL: path */
     int folder_fd;     /* the model folder, borrowed */
@@ -99,8 +109,13 @@ bool hold_fetch_help(struct hold_fetcher *fetcher);
 /* A small document into out (its maximum bounds it), with the same tries. ret_next: address of the Link header with
  * rel="next", or "" (may be NULL; at least HOLD_URL_BYTES). Absent on the server is FETCH_MISSING. */
 #define HOLD_URL_BYTES 2048
-HOLD_MUST int hold_fetch_text(struct hold_fetcher *fetcher, const char *url, const char *token, struct hold_buf *out, char *ret_next,
+HOLD_MUST int hold_fetch_text(struct hold_fetcher *fetcher, const char *url, const struct hold_fetch_auth *auth, struct hold_buf *out, char *ret_next,
                               struct hold_verdict *v);
+/* The value of one header of the answer to HEAD, "" when it has none; with the same tries. A longer value than fits is "". */
+HOLD_MUST int hold_fetch_header(struct hold_fetcher *fetcher, const char *url, const struct hold_fetch_auth *auth, const char *header, char *ret_value,
+                                size_t value_bytes, struct hold_verdict *v);
+/* True for printable ASCII without blanks: what may stand in a header. */
+bool hold_token_is_plain(const char *token);
 
 /* An address without user, password and query, for messages: they may hold secrets. */
 void hold_url_shown(const char *url, char *out, size_t out_bytes);

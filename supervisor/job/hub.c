@@ -19,14 +19,18 @@ static bool is_word(const char *text, size_t n, bool may_have_slash) {
     return n > 0 && text[0] != '.' && text[0] != '/' && text[n - 1] != '/' && !memmem(text, n, "..", 2) && !memmem(text, n, "//", 2);
 }
 
+size_t hold_hub_scheme(const char *source) {
+    return strncmp(source, "hf://", 5) == 0 ? 5 : strncmp(source, HOLD_MODELSCOPE_SCHEME, strlen(HOLD_MODELSCOPE_SCHEME)) == 0 ? strlen(HOLD_MODELSCOPE_SCHEME) : 0;
+}
+
 int hold_hub_name_parse(const char *source, struct hold_hub_name *ret_name, struct hold_err *err) {
     struct hold_hub_name name = { 0 };
-    const char *text = strncmp(source, "hf://", 5) == 0 ? source + 5 : source;
+    const char *text = source + hold_hub_scheme(source);
     size_t repo_n = strcspn(text, "@");
-    const char *revision = text[repo_n] ? text + repo_n + 1 : "main";
+    const char *revision = text[repo_n] ? text + repo_n + 1 : hold_hub_scheme(source) > 5 ? "master" : "main";
     const char *slash = memchr(text, '/', repo_n);
     if (repo_n >= sizeof name.repo || !is_word(text, repo_n, true) || (slash && memchr(slash + 1, '/', repo_n - (size_t) (slash - text) - 1)))
-        return hold_fail(err, HOLD_E_CONFIG, 0, "'%.200s' is not hf://org/repo@revision", source);
+        return hold_fail(err, HOLD_E_CONFIG, 0, "'%.200s' is not hf://org/repo@revision or modelscope://org/repo@revision", source);
     if (strlen(revision) >= sizeof name.revision || !is_word(revision, strlen(revision), true))
         return hold_fail(err, HOLD_E_CONFIG, 0, "'%.200s': the revision is not a branch, tag or commit", source);
     memcpy(name.repo, text, repo_n);

@@ -5,14 +5,17 @@
 #include "base/arena.h"
 #include "supervisor/policy/manifest.h"
 
+#define HOLD_MODELSCOPE_SCHEME "modelscope://"
 #define HOLD_HUB_MAX_BYTES (8u << 20) /* one page of a listing */
 
-/* hf://org/repo@revision, the revision optional ("main"). */
+/* hf://org/repo@revision or modelscope://org/repo@revision, the revision optional ("main", "master"). */
 struct hold_hub_name {
     char repo[200];     /* "org/repo" or "repo": letters, digits, '-', '_', '.' only */
     char revision[200]; /* the same, and '/' */
 };
 HOLD_MUST int hold_hub_name_parse(const char *source, struct hold_hub_name *ret_name, struct hold_err *err);
+/* "hf://" and its like in front of name; 0 when there is none. */
+size_t hold_hub_scheme(const char *source);
 /* 40 hexadecimal digits name a commit, which never moves. */
 bool hold_hub_is_commit(const char *revision);
 

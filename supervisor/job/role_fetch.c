@@ -12,11 +12,15 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct fetch_config {
     struct hold_hub_cache_where where;
     const char *out, *url, *sha256, *state, *manifest, *digest, *ca_file, *hub_endpoint, *hub_token, *hub_token_path;
+    const char *modelscope_endpoint, *modelscope_token, *http_proxy;
+    const char *s3_endpoint, *s3_endpoint_all, *s3_region, *s3_region_default, *s3_key, *s3_secret, *s3_session, *s3_credentials, *s3_profile;
+    int s3_style;
     uint64_t size, tries, backoff_ms, backoff_max_ms, retry_after_max_ms, connect_ms, stall_ms, stall_bytes, deadline_ms, connections, split_bytes, reserve_bytes, takeover_ms;
     struct hold_strs again;
     bool deep, refresh, flock;
@@ -53,6 +57,19 @@ static const struct hold_opt rows[] = {
     ROW("hf-endpoint", STR, hub_endpoint, "https://huggingface.co", 0, 0, "the hub behind hf://", .value = "URL", .env = "HF_ENDPOINT"),
     ROW("hf-token", SECRET, hub_token, NULL, 0, 0, "token for the hub; it never follows a redirect to another host", .env = "HF_TOKEN"),
     ROW("hf-token-path", STR, hub_token_path, NULL, 0, 0, "file that holds the token", .value = "FILE", .env = "HF_TOKEN_PATH"),
+    ROW("modelscope-endpoint", STR, modelscope_endpoint, "https://modelscope.cn", 0, 0, "the hub behind modelscope://", .value = "URL", .env = "MODELSCOPE_ENDPOINT"),
+    ROW("modelscope-token", SECRET, modelscope_token, NULL, 0, 0, "token for ModelScope", .env = "MODELSCOPE_API_TOKEN"),
+    ROW("s3-endpoint", STR, s3_endpoint, NULL, 0, 0, "the store behind s3://; Amazon's own when empty", .value = "URL", .env = "AWS_ENDPOINT_URL_S3"),
+    ROW("s3-endpoint-all", STR, s3_endpoint_all, NULL, 0, 0, "the same, where AWS_ENDPOINT_URL_S3 is not set", .value = "URL", .env = "AWS_ENDPOINT_URL"),
+    ROW("s3-region", STR, s3_region, NULL, 0, 0, "region that requests are signed for", .value = "NAME", .env = "AWS_REGION"),
+    ROW("s3-region-default", STR, s3_region_default, "us-east-1", 0, 0, "the same, where AWS_REGION is not set", .value = "NAME", .env = "AWS_DEFAULT_REGION"),
+    ROW("s3-addressing", ENUM, s3_style, "auto", 0, 0, "where the bucket stands in an address: its path, or its host (auto: host at Amazon)", .choices = "auto|path|virtual"),
+    ROW("s3-key", SECRET, s3_key, NULL, 0, 0, "key id; without one requests are not signed", .env = "AWS_ACCESS_KEY_ID"),
+    ROW("s3-secret", SECRET, s3_secret, NULL, 0, 0, "its secret", .env = "AWS_SECRET_ACCESS_KEY"),
+    ROW("s3-session", SECRET, s3_session, NULL, 0, 0, "session token of temporary credentials", .env = "AWS_SESSION_TOKEN"),
+    ROW("s3-credentials", STR, s3_credentials, NULL, 0, 0, "shared credentials file, read when no key is given (~/.aws/credentials)", .value = "FILE", .env = "AWS_SHARED_CREDENTIALS_FILE"),
+    ROW("s3-profile", STR, s3_profile, "default", 0, 0, "profile in that file", .value = "NAME", .env = "AWS_PROFILE"),
+    ROW("http-proxy", STR, http_proxy, NULL, 0, 0, "proxy for http:// addresses where http_proxy is not set; https_proxy, HTTPS_PROXY, NO_PROXY are read as well", .value = "URL", .env = "HTTP_PROXY"),
 };
 
 static void on_retry(const struct hold_fetch_retry *r) {
@@ -94,16 +111,61 @@ static int read_token(const struct fetch_config *c, struct hold_buf *store, cons
     return 0;
 }
 
+/* "host" and "https://host/" to "https://host". */
+static const char *endpoint_of(const char *text, char *out, size_t out_bytes) {
+    snprintf(out, out_bytes, "%s%s", *text && !strstr(text, "://") ? "https://" : "", text);
+    for (size_t n = strlen(out); n && out[n - 1] == '/'; n--)
+        out[n - 1] = '\0';
+    return out;
+}
+
+static const char *first_of(const char *a, const char *b) {
+    return a && *a ? a : b ? b : "";
+}
+
+/* The keys of the shared credentials file where no variable gives one. The file may be absent, unless it was named. */
+static int read_s3_keys(const struct fetch_config *c, struct hold_source_wants *wants, struct hold_buf *store, struct hold_verdict *v) {
+    char path[PATH_MAX];
+    struct hold_s3_profile profile = { 0 };
+    bool is_named = c->s3_credentials && *c->s3_credentials;
+    wants->s3_key = c->s3_key, wants->s3_secret = c->s3_secret, wants->s3_session = c->s3_session;
+    if ((wants->s3_key && *wants->s3_key) || (!is_named && !*first_of(c->where.home, "")))
+        return 0;
+    snprintf(path, sizeof path, is_named ? "%s" : "%s/.aws/credentials", is_named ? c->s3_credentials : c->where.home);
+    if (hold_read_file(path, store, &v->err) < 0)
+        return is_named ? hold_verdict_is(v, HOLD_EXIT_CONFIG) : 0;
+    hold_buf_addc(store, '\0');
+    if (store->failed || !hold_s3_profile_find(store->data, c->s3_profile, &profile))
+        return is_named ? hold_verdict_fail(v, HOLD_EXIT_CONFIG, HOLD_E_CONFIG, 0, "'%.200s' has no profile '%.60s' (AWS_PROFILE)", path, c->s3_profile) : 0;
+    wants->s3_key = profile.key, wants->s3_secret = profile.secret, wants->s3_session = profile.session;
+    return 0;
+}
+
+/* What stands in a header has no blank and no line end: said here, not by an origin that answers 400. */
+static int check_tokens(const struct hold_source_wants *wants, struct hold_verdict *v) {
+    const struct { const char *name, *token; } tokens[] = { { "HF_TOKEN", wants->hub_token }, { "MODELSCOPE_API_TOKEN", wants->modelscope_token },
+                                                            { "AWS_ACCESS_KEY_ID", wants->s3_key }, { "AWS_SESSION_TOKEN", wants->s3_session } };
+    for (size_t i = 0; i < HOLD_COUNT_OF(tokens); i++)
+        if (tokens[i].token && !hold_token_is_plain(tokens[i].token))
+            return hold_verdict_fail(v, HOLD_EXIT_CONFIG, HOLD_E_CONFIG, 0, "%s holds a blank, a line end or another character that no token has", tokens[i].name);
+    if (wants->s3_key && *wants->s3_key && !(wants->s3_secret && *wants->s3_secret))
+        return hold_verdict_fail(v, HOLD_EXIT_CONFIG, HOLD_E_CONFIG, 0, "AWS_ACCESS_KEY_ID is given, AWS_SECRET_ACCESS_KEY is not");
+    return 0;
+}
+
 static int run(const struct fetch_config *c, const struct hold_strs *words, int control_fd, struct hold_verdict *v) {
-    char ca[PATH_MAX], endpoint[520], cache[PATH_MAX], folder[PATH_MAX];
+    char ca[PATH_MAX], cache[PATH_MAX], folder[PATH_MAX], hub[520], modelscope[520], s3[520];
     bool uses_cache = !c->out || !*c->out;
-    const char *token = "";
-    hold_autobuf token_text = hold_buf_with_max(4096);
-    if (check_usage(c, words, v) < 0 || read_token(c, &token_text, &token, v) < 0 || (uses_cache && hold_hub_cache_root(&c->where, cache, v) < 0))
+    hold_autobuf token_text = hold_buf_with_max(4096), keys_text = hold_buf_with_max(HOLD_S3_CREDENTIALS_MAX);
+    struct hold_source_wants wants = { .manifest_file = c->manifest, .hub_endpoint = endpoint_of(c->hub_endpoint, hub, sizeof hub),
+                                       .modelscope_endpoint = endpoint_of(c->modelscope_endpoint, modelscope, sizeof modelscope),
+                                       .modelscope_token = c->modelscope_token, .s3_endpoint = endpoint_of(first_of(c->s3_endpoint, c->s3_endpoint_all), s3, sizeof s3),
+                                       .s3_region = first_of(c->s3_region, c->s3_region_default), .s3_style = (enum hold_s3_style) c->s3_style };
+    if (check_usage(c, words, v) < 0 || read_token(c, &token_text, &wants.hub_token, v) < 0 || read_s3_keys(c, &wants, &keys_text, v) < 0 || check_tokens(&wants, v) < 0 ||
+        (uses_cache && hold_hub_cache_root(&c->where, cache, v) < 0))
         return -1;
-    snprintf(endpoint, sizeof endpoint, "%s", c->hub_endpoint);
-    for (size_t n = strlen(endpoint); n && endpoint[n - 1] == '/'; n--)
-        endpoint[n - 1] = '\0';
+    if (c->http_proxy && *c->http_proxy)
+        (void) setenv("http_proxy", c->http_proxy, 0); /* libcurl reads it in this form only */
     struct hold_fetch_rules rules = { .tries = c->tries, .backoff_ms = c->backoff_ms, .backoff_max_ms = c->backoff_max_ms,
                                       .retry_after_max_ms = c->retry_after_max_ms, .connect_ms = c->connect_ms, .stall_ms = c->stall_ms,
                                       .stall_bytes = c->stall_bytes, .deadline_at_ms = c->deadline_ms ? hold_job_now_ms() + c->deadline_ms : 0,
@@ -114,20 +176,34 @@ static int run(const struct fetch_config *c, const struct hold_strs *words, int 
     shared.on_retry = on_retry;
     int rc;
     if (c->url && *c->url) {
-        size_t n = strlen(endpoint);
-        bool is_hub = strncmp(c->url, endpoint, n) == 0 && c->url[n] == '/';
-        rc = hold_bring_one(&(struct hold_bring_one) { .url = c->url, .out = c->out, .state_dir = c->state, .token = is_hub ? token : NULL, .sha256 = c->sha256,
+        size_t n = strlen(hub);
+        bool is_hub = strncmp(c->url, hub, n) == 0 && c->url[n] == '/';
+        rc = hold_bring_one(&(struct hold_bring_one) { .url = c->url, .out = c->out, .state_dir = c->state, .auth = { .bearer = is_hub ? wants.hub_token : NULL }, .sha256 = c->sha256,
                                                        .size = c->size ? c->size : UINT64_MAX, .reserve_bytes = c->reserve_bytes, .deep = c->deep, .connections = c->connections,
                                                        .control_fd = control_fd }, &shared, v);
     } else {
-        rc = hold_bring_run(&(struct hold_bring) { .sources = *words, .wants = { .manifest_file = c->manifest, .hub_endpoint = endpoint, .hub_token = token },
-                                                   .out = c->out, .hub_cache = uses_cache ? cache : NULL, .ret_folder = folder, .digest = c->digest, .deep = c->deep, .refresh = c->refresh, .again = c->again,
+        rc = hold_bring_run(&(struct hold_bring) { .sources = *words, .wants = wants, .out = c->out, .hub_cache = uses_cache ? cache : NULL, .ret_folder = folder, .digest = c->digest, .deep = c->deep, .refresh = c->refresh, .again = c->again,
                                                    .connections = c->connections, .reserve_bytes = c->reserve_bytes, .control_fd = control_fd }, &shared, v);
     }
     hold_fetch_shared_close(&shared);
     if (rc == 0 && uses_cache && control_fd < 0 && printf("%s\n", folder) < 0)
         return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_IO, errno, "print the snapshot's folder");
     return rc;
+}
+
+/* Moves the secrets out of the block that /proc/<pid>/environ shows. */
+static bool hide_secrets(struct fetch_config *c, struct hold_arena *arena) {
+    const char **const secrets[] = { &c->hub_token, &c->modelscope_token, &c->s3_key, &c->s3_secret, &c->s3_session };
+    for (size_t i = 0; i < HOLD_COUNT_OF(secrets); i++) {
+        const char *shown = *secrets[i];
+        if (!shown || !*shown)
+            continue;
+        *secrets[i] = hold_arena_copy(arena, shown, strlen(shown));
+        if (!*secrets[i])
+            return false;
+        explicit_bzero((char *) (uintptr_t) shown, strlen(shown));
+    }
+    return true;
 }
 
 int hold_role_fetch(int argc, char **argv) {
@@ -146,6 +222,9 @@ int hold_role_fetch(int argc, char **argv) {
     int status = hold_role_begin(&begin, argc, argv, &words, &control_fd);
     if (status >= 0)
         return status;
+    hold_autoarena secrets = hold_arena_with_max(64u << 10);
+    if (!hide_secrets(&config, &secrets))
+        return HOLD_EXIT_INTERNAL;
     struct hold_verdict v = { 0 };
     return run(&config, &words, control_fd, &v) < 0 ? hold_verdict_end(&v, control_fd) : HOLD_EXIT_OK;
 }

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 struct preflight_config {
-    const char *model, *source, *manifest, *state_dir, *ca_file, *home, *virtual_env, *python_path;
-    struct hold_strs writable, packages, python, needs;
+    const char *model, *manifest, *state_dir, *ca_file, *home, *virtual_env, *python_path;
+    struct hold_strs sources, writable, packages, python, needs;
     uint64_t need_timeout_ms, ask_timeout_ms, gpu_timeout_ms, backoff_ms, backoff_max_ms, memory_bytes, reserve_bytes;
     int device;
     bool foreign, json, sandbox;
@@ -27,7 +27,7 @@ struct preflight_config {
 static const struct hold_opt rows[] = {
     ROW("json", BOOL, json, NULL, 0, 0, "findings as JSON"),
     ROW("model", STR, model, NULL, 0, 0, "model folder", .value = "DIR"),
-    ROW("model-source", STR, source, NULL, 0, 0, "where missing files are fetched from", .value = "SOURCE"),
+    ROW("model-source", STRS, sources, NULL, 0, 0, "where missing files are fetched from; repeatable", .value = "SOURCE"),
     ROW("manifest", STR, manifest, NULL, 0, 0, "pinned list of files", .value = "FILE", .env = "HOLDFAST_MODEL_MANIFEST"),
     ROW("foreign", BOOL, foreign, NULL, 0, 0, "judge for a server that is not holdfast-runtime"),
     ROW("device", ENUM, device, "auto", 0, 0, "which device is wanted", .choices = "auto|cpu|cuda"),
@@ -55,7 +55,9 @@ static const char *text_of(const char *text) {
 }
 
 static struct hold_preflight preflight_of(const struct preflight_config *c, int control_fd, const char *ca_file) {
-    bool has_source = *text_of(c->source) != '\0';
+    bool has_source = false;
+    for (size_t i = 0; i < c->sources.n; i++)
+        has_source |= c->sources.at[i][0] != '\0';
     return (struct hold_preflight) {
         .asked = { .model = text_of(c->model), .manifest_file = text_of(c->manifest), .has_source = has_source, .state_dir = text_of(c->state_dir),
                    .writable = c->writable, .packages = c->packages, .python = c->python, .python_path = text_of(c->python_path),

@@ -35,7 +35,7 @@ static bool try_piece(struct hold_attempt *a) {
     if (!hold_pieces_take(split->pieces, &a->piece, &a->offset, &a->end_offset))
         return false;
     copy_via(shared, split, via);
-    hold_attempt_perform(a, via[0] ? via : a->file->url, via[0] ? NULL : a->file->token);
+    hold_attempt_perform(a, via[0] ? via : a->file->url, via[0] ? NULL : a->file->auth);
     hold_attempt_flush(a);
     if (a->end == HOLD_TRY_DONE && a->offset + a->received < a->end_offset)
         hold_attempt_ends(a, HOLD_TRY_NET, "cut at byte %llu", (unsigned long long) (a->offset + a->received));

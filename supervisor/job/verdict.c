@@ -24,8 +24,9 @@ int hold_verdict_is(struct hold_verdict *v, int status) {
 }
 
 int hold_verdict_of_write(struct hold_verdict *v) {
-    bool is_full = v->err.sys == ENOSPC || v->err.sys == EDQUOT;
-    return hold_verdict_is(v, is_full ? HOLD_EXIT_FETCH_SPACE : HOLD_EXIT_FETCH_WRITE);
+    int sys = v->err.sys;
+    return hold_verdict_is(v, sys == ENOSPC ? HOLD_EXIT_FETCH_SPACE : sys == EDQUOT ? HOLD_EXIT_FETCH_QUOTA
+                              : sys == EROFS ? HOLD_EXIT_FETCH_READONLY : HOLD_EXIT_FETCH_WRITE);
 }
 
 int hold_verdict_end(const struct hold_verdict *v, int control_fd) {

@@ -17,7 +17,7 @@ HOLD_PRINTF(5, 6)
 int hold_verdict_fail(struct hold_verdict *v, int status, enum hold_errc code, int sys, const char *format, ...);
 /* Gives the error already in v->err its status and returns -1. */
 int hold_verdict_is(struct hold_verdict *v, int status);
-/* The same for an error of writing: no space and quota are FETCH_SPACE, everything else FETCH_WRITE. */
+/* The same for an error of writing: FETCH_SPACE, FETCH_QUOTA, FETCH_READONLY by its errno, everything else FETCH_WRITE. */
 int hold_verdict_of_write(struct hold_verdict *v);
 
 /* The last words of an errand: one log line, the cause to process 1 ("fetch-dns text"), and the exit status. */

@@ -31,6 +31,7 @@ static const struct { uint32_t profiles; const char *name; } passed[] = {
     { NETWORK, "CURL_CA_BUNDLE" },
     { NETWORK, "REQUESTS_CA_BUNDLE" },
     { NETWORK, "http_proxy" },
+    { NETWORK, "HTTP_PROXY" },
     { NETWORK, "https_proxy" },
     { NETWORK, "HTTPS_PROXY" },
     { NETWORK, "all_proxy" },
@@ -41,6 +42,8 @@ static const struct { uint32_t profiles; const char *name; } passed[] = {
     { NETWORK, "HF_HOME" },
     { P(JOB_FETCH), "HF_TOKEN*" },
     { P(JOB_FETCH), "HUGGING_FACE_HUB_TOKEN" },
+    { P(JOB_FETCH), "MODELSCOPE_*" },
+    { P(JOB_FETCH), "AWS_*" },
     { P(ENGINE_CUDA) | P(JOB_PREFLIGHT), "CUDA_*" },
     { P(ENGINE_CUDA) | P(JOB_PREFLIGHT), "NVIDIA_*" },
     { P(JOB_PREFLIGHT), "PYTHONPATH" },
@@ -71,9 +74,13 @@ static bool matches(const char *pattern, const char *name, size_t n) {
     return n == n_pattern && memcmp(pattern, name, n) == 0;
 }
 
-/* What only holdfast itself reads: its own variables, and the hub's token that its fetch job uses. */
+/* What only holdfast itself reads: its own variables, and what its fetch job shows to hubs and stores. */
 static bool is_ours(const char *name, size_t n) {
-    return matches("HOLDFAST_*", name, n) || matches("HF_TOKEN*", name, n) || matches("HUGGING_FACE_HUB_TOKEN", name, n);
+    static const char *const ours[] = { "HOLDFAST_*", "HF_TOKEN*", "HUGGING_FACE_HUB_TOKEN", "MODELSCOPE_API_TOKEN*", "AWS_SECRET_ACCESS_KEY*", "AWS_SESSION_TOKEN*" };
+    for (size_t i = 0; i < HOLD_COUNT_OF(ours); i++)
+        if (matches(ours[i], name, n))
+            return true;
+    return false;
 }
 
 bool hold_sandbox_is_secret(const char *entry) {

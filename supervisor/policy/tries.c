@@ -3,6 +3,7 @@
 
 #include "base/exit.h"
 #include "base/list.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
@@ -27,8 +28,10 @@ int hold_try_status(enum hold_try_end end) {
 enum hold_try_end hold_try_of_http(long http_status, bool was_redirected) {
     if (http_status == 403 && was_redirected)
         return HOLD_TRY_EXPIRED;
-    if (http_status == 401 || http_status == 403 || http_status == 407 || http_status == 451)
+    if (http_status == 401 || http_status == 403 || http_status == 451)
         return HOLD_TRY_DENIED;
+    if (http_status == 407)
+        return HOLD_TRY_PROXY;
     if (http_status == 404 || http_status == 410)
         return HOLD_TRY_MISSING;
     if (http_status == 416)
@@ -117,4 +120,51 @@ bool hold_looks_like_page(const uint8_t *bytes, size_t n) {
 
 bool hold_looks_like_pointer(const uint8_t *bytes, size_t n) {
     return begins_with(bytes, n, "version https://git-lfs.github.com/spec/");
+}
+
+enum hold_try_end hold_try_of_write(int exit_status) {
+    static const enum hold_try_end ends[] = { HOLD_TRY_SPACE, HOLD_TRY_QUOTA, HOLD_TRY_READONLY, HOLD_TRY_INTERNAL };
+    for (size_t i = 0; i < HOLD_COUNT_OF(ends); i++)
+        if (classes[ends[i]].status == exit_status)
+            return ends[i];
+    return HOLD_TRY_WRITE;
+}
+
+/* Appends what lies between begin and the byte end, whole characters only; a control character becomes a blank. */
+static size_t copy_text(const uint8_t *from, size_t n, uint8_t end, char *out, size_t at, size_t out_bytes) {
+    for (size_t i = 0; i < n && from[i] != end;) {
+        bool is_escape = from[i] == '\\' && end == '"';
+        size_t length = is_escape ? 2 : hold_utf8_length(from + i, n - i);
+        if (at + HOLD_MAX(length, (size_t) 1) >= out_bytes)
+            break;
+        if (is_escape || length == 0 || from[i] < ' ' || from[i] == 127)
+            out[at++] = ' ';
+        else
+            for (size_t k = 0; k < length; k++)
+                out[at++] = (char) from[i + k];
+        i += HOLD_MAX(length, (size_t) 1);
+    }
+    out[at] = '\0';
+    return at;
+}
+
+static size_t copy_after(const uint8_t *bytes, size_t n, const char *mark, uint8_t end, char *out, size_t at, size_t out_bytes) {
+    const uint8_t *found = memmem(bytes, n, mark, strlen(mark));
+    if (!found)
+        return at;
+    found += strlen(mark);
+    return copy_text(found, n - (size_t) (found - bytes), end, out, at, out_bytes);
+}
+
+void hold_error_sentence(const uint8_t *bytes, size_t n, char *out, size_t out_bytes) {
+    static const char *const keys[] = { "\"Message\":\"", "\"Message\": \"", "\"message\":\"", "\"message\": \"", "\"error\":\"", "\"error\": \"" };
+    out[0] = '\0';
+    size_t at = copy_after(bytes, n, "<Code>", '<', out, 0, out_bytes);
+    if (at && at + 3 < out_bytes && memmem(bytes, n, "<Message>", 9)) {
+        memcpy(out + at, ": ", 3);
+        at += 2;
+    }
+    at = copy_after(bytes, n, "<Message>", '<', out, at, out_bytes);
+    for (size_t i = 0; at == 0 && i < HOLD_COUNT_OF(keys); i++)
+        at = copy_after(bytes, n, keys[i], '"', out, 0, out_bytes);
 }

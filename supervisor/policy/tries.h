@@ -21,16 +21,19 @@
     X(STALL, 1, 0, FETCH_STALL)      /* too few bytes in the window */                         \
     X(DENIED, 0, 0, FETCH_DENIED)    /* 401, 403, 451 */                                       \
     X(EXPIRED, 1, 0, FETCH_DENIED)   /* 403 behind a redirect: a signed address ran out; asking again makes a new one */ \
+    X(PROXY, 0, 0, FETCH_PROXY)      /* 407, or a proxy that does not let us through */       \
     X(MISSING, 0, 0, FETCH_MISSING)  /* 404, 410 */                                            \
     X(BUSY, 1, 0, FETCH_BUSY)        /* 429 */                                                 \
-    X(SERVER, 1, 0, FETCH_NET)       /* 408, 425, 5xx */                                       \
+    X(SERVER, 1, 0, FETCH_SERVER)    /* 408, 425, 5xx */                                       \
     X(REFUSED, 0, 0, FETCH)          /* any other status, too many redirects, unusable address */ \
-    X(RANGE, 1, 1, FETCH_NET)        /* 416, or a 206 that is not what was asked for */        \
+    X(RANGE, 1, 1, FETCH_RANGE)      /* 416, or a 206 that is not what was asked for */        \
     X(CHANGED, 1, 1, FETCH_CHANGED)  /* another version than the one begun with */             \
-    X(SIZE, 1, 1, FETCH_CHANGED)     /* complete, and not of the size wanted */                \
+    X(SIZE, 1, 1, FETCH_SIZE)        /* complete, and not of the size wanted */                \
     X(DIGEST, 1, 1, VERIFY_DIGEST)   /* complete, of the right size, and wrong */              \
     X(FORMAT, 1, 1, FETCH_FORMAT)    /* a web page or a git-lfs pointer instead of the file */ \
     X(SPACE, 0, 0, FETCH_SPACE)                                                                \
+    X(QUOTA, 0, 0, FETCH_QUOTA)                                                                \
+    X(READONLY, 0, 0, FETCH_READONLY)                                                          \
     X(WRITE, 0, 0, FETCH_WRITE)                                                                \
     X(DEADLINE, 0, 0, FETCH_DEADLINE)                                                          \
     X(INTERNAL, 0, 0, INTERNAL)                                                                \
@@ -73,5 +76,10 @@ bool hold_content_range(const char *text, uint64_t *ret_first, uint64_t *ret_las
 /* What the first bytes of a body show: a web page, or a git-lfs pointer. n may be anything; 64 bytes decide. */
 bool hold_looks_like_page(const uint8_t *bytes, size_t n);
 bool hold_looks_like_pointer(const uint8_t *bytes, size_t n);
+/* The sentence in the body of an error answer: "Code: Message" of a store's XML, "Message", "message" or "error" of JSON, as
+ * printable text of one line, cut at out_bytes; "" when there is none. */
+void hold_error_sentence(const uint8_t *bytes, size_t n, char *out, size_t out_bytes);
+/* The end that a failure of writing means, by its exit status. */
+enum hold_try_end hold_try_of_write(int exit_status);
 
 #endif

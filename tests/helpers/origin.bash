@@ -26,11 +26,25 @@ random_weights() {
 }
 
 origin_start() { # [ORIGIN ARGUMENTS]: sets URL and PID_OF_ORIGIN
-    coproc ORIGIN { exec python3 "$TOP/tests/helpers/origin.py" "$ROOT" --log "$LOG" "$@" 3>&- 2> "$BATS_FILE_TMPDIR/origin.err"; }
+    coproc ORIGIN { exec "${ORIGIN_PYTHON:-python3}" -B "$TOP/tests/helpers/origin.py" "$ROOT" --log "$LOG" "$@" 3>&- 2> "$BATS_FILE_TMPDIR/origin.err"; }
     PID_OF_ORIGIN=$!
     local port
     read -r port <&"${ORIGIN[0]}"
     export PORT=$port URL=http://127.0.0.1:$port PID_OF_ORIGIN
+}
+
+clients() { # sets PYTHON to one that has the hubs' own clients and botocore, or skips
+    PYTHON=$(sh "$TOP/tests/helpers/clients.sh" 2> "$BATS_TEST_TMPDIR/clients") || skip "PyPI's huggingface_hub, modelscope and botocore cannot be installed: $(tail -1 "$BATS_TEST_TMPDIR/clients")"
+}
+
+# other_origin COMMAND...: runs it with an origin of its own, started with the words of the array origin_args; sets status and output.
+other_origin() {
+    local old=$PID_OF_ORIGIN old_url=$URL old_port=$PORT
+    origin_start "${origin_args[@]}"
+    run "$@"
+    origin_stop
+    PID_OF_ORIGIN=$old URL=$old_url PORT=$old_port
+    echo "$output"
 }
 
 origin_stop() {

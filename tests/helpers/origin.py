@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""origin.py ROOT [--tls CERT KEY] [--hub REPO DIR] [--gated TOKEN] [--log FILE]: an HTTP origin with ranges and faults.
+"""origin.py ROOT [--tls CERT KEY] [--hub REPO DIR] [--modelscope REPO DIR] [--unpinned] [--gated TOKEN] [--log FILE]
+          [--s3 BUCKET DIR KEY SECRET REGION] [--s3-session TOKEN] [--s3-sums] [--faults FAULT+FAULT]: an HTTP origin with ranges and faults.
 
 Prints its port. Plain files are served below /; /~FAULT+FAULT@PART/path serves path with faults, which apply only to paths
 that contain PART (all without it). Counters are kept for each address, so `drop:2` means the first two requests of a file.
@@ -16,7 +17,7 @@ that contain PART (all without it). Counters are kept for each address, so `drop
 """
 import email.utils, hashlib, http.server, json, os, re, socket, ssl, struct, sys, threading, time, urllib.parse
 
-ROOT, HUB, GATED, LOG = '.', {}, None, None
+ROOT, HUB, GATED, LOG, STORES = '.', {}, None, None, []
 COUNTS, LOCK = {}, threading.Lock()
 COMMIT = 'a' * 40
 
@@ -36,7 +37,7 @@ class Origin(http.server.BaseHTTPRequestHandler):
     def note(self, status):
         if LOG:
             line = json.dumps({'t': time.time(), 'path': self.path, 'range': self.headers.get('Range'), 'if_range': self.headers.get('If-Range'),
-                               'auth': self.headers.get('Authorization'), 'host': self.headers.get('Host'), 'status': status})
+                               'auth': self.headers.get('Authorization'), 'cookie': self.headers.get('Cookie'), 'host': self.headers.get('Host'), 'method': self.command, 'status': status})
             with LOCK, open(LOG, 'a') as f:
                 f.write(line + '\n')
 
@@ -78,7 +79,13 @@ class Origin(http.server.BaseHTTPRequestHandler):
             path = m.group(3)
             if not m.group(2) or m.group(2) in path:
                 faults = [f.split(':') for f in m.group(1).split('+')]
+        self.extra = {}
         if HUB and self.hub(path):
+            return
+        if path.startswith('/oss/') and STORES:
+            path, root = path[4:], STORES[0].root
+            return self.serve(path, open(os.path.normpath(root + path), 'rb').read(), faults)
+        if any(store.answer(self, path) for store in STORES):
             return
         if HUB and path.startswith('/api/models/'):
             return self.plain(401, b'{"error": "Invalid username or password."}', X_Error_Code='RepoNotFound', X_Error_Message='Repository not found')
@@ -210,6 +217,8 @@ class Origin(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header('Content-Type', ctype)
         self.send_header('Accept-Ranges', 'bytes')
+        for k, v in self.extra.items():
+            self.send_header(k, v)
         if etag:
             self.send_header('ETag', etag)
         if status == 206:
@@ -245,7 +254,7 @@ def main():
     global ROOT, GATED, LOG
     args = sys.argv[1:]
     ROOT = os.path.abspath(args.pop(0))
-    tls = None
+    tls, modelscope, s3, session, sums, faults, pins = None, None, None, None, False, [], True
     while args:
         a = args.pop(0)
         if a == '--tls':
@@ -257,6 +266,24 @@ def main():
             GATED = args.pop(0)
         elif a == '--log':
             LOG = args.pop(0)
+        elif a == '--modelscope':
+            modelscope = (args.pop(0), os.path.abspath(args.pop(0)))
+        elif a == '--unpinned':
+            pins = False
+        elif a == '--s3':
+            s3, args = args[:5], args[5:]
+        elif a == '--s3-session':
+            session = args.pop(0)
+        elif a == '--s3-sums':
+            sums = True
+        elif a == '--faults':
+            faults = [f.split(':') for f in args.pop(0).split('+')]
+    if modelscope or s3:
+        import origin_stores
+        if modelscope:
+            STORES.append(origin_stores.ModelScope(*modelscope, GATED, pins))
+        if s3:
+            STORES.append(origin_stores.S3(s3[0], os.path.abspath(s3[1]), *s3[2:], session, sums, faults))
     http.server.ThreadingHTTPServer.daemon_threads = True
     http.server.ThreadingHTTPServer.request_queue_size = 64
     server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Origin)

@@ -64,35 +64,6 @@ setup() { fresh; }
     ! grep '/cdn/' "$LOG" | grep -q s3cret || false # the large files' other host never saw it
 }
 
-@test "the hub's own client downloads the same from the look-alike" {
-    python=${HOLD_PYTHON:-python3}
-    "$python" -c 'import huggingface_hub' 2> /dev/null || skip "huggingface_hub is not installed (HOLD_PYTHON names another python)"
-    old=$PID_OF_ORIGIN
-    origin_start --hub org/repo "$TOP/examples/little-model/checkpoint" --gated s3cret-token
-    run env HF_ENDPOINT="$URL" HF_TOKEN=s3cret-token HF_HOME="$BATS_TEST_TMPDIR/hf" HF_HUB_DISABLE_XET=1 "$python" -c '
-import huggingface_hub as h
-print(h.snapshot_download("org/repo"))
-try:
-    h.HfApi().model_info("org/absent")
-except h.errors.RepositoryNotFoundError:
-    print("absent")
-try:
-    h.snapshot_download("org/repo", token=False, local_dir="'"$BATS_TEST_TMPDIR"'/none")
-except Exception as e:
-    print(type(e).__name__)'
-    theirs=$status said=$output
-    run env HF_ENDPOINT="$URL" HF_TOKEN=s3cret-token "$JOB" fetch hf://org/repo --out "$OUT/m" "${quick[@]}"
-    origin_stop
-    PID_OF_ORIGIN=$old
-    echo "$said" "$output"
-    [ "$theirs" -eq 0 ]
-    [[ "$said" == *absent* ]]
-    [ "$status" -eq 0 ]
-    for f in "$OUT"/m/*; do
-        [ "$(basename "$f")" = holdfast.manifest.json ] || cmp "$f" "$BATS_TEST_TMPDIR/hf/hub/models--org--repo/snapshots/$(printf 'a%.0s' {1..40})/$(basename "$f")"
-    done
-}
-
 @test "a snapshot of the hub's cache: its links to blobs are followed, links out of it are not" {
     repo=$BATS_TEST_TMPDIR/hub/models--org--repo
     snapshot=$repo/snapshots/$(printf 'a%.0s' {1..40})
