@@ -1,5 +1,5 @@
 """origin_stores.py: what origin.py answers as ModelScope and as S3. Both are look-alikes that the real clients agree with:
-48_stores.bats downloads through them with PyPI's modelscope, and botocore recomputes every signature."""
+49_stores.bats downloads through them with PyPI's modelscope, and botocore recomputes every signature."""
 import base64, hashlib, json, os, re, urllib.parse
 from xml.sax.saxutils import escape
 
