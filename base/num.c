@@ -55,12 +55,17 @@ int hold_parse_i64(const char *text, int64_t min, int64_t max, int64_t *ret_valu
  * computed by strtod, but only from text that this grammar has passed, in the "C" locale that holdfast never leaves. */
 static const char *read_f64(const char *text, double *ret_value) {
     const char *p = text;
+    uint64_t whole;
+    bool fits;
     if (*p == '-')
         p++;
     if (!is_digit(*p))
         return NULL;
-    while (is_digit(*p))
-        p++;
+    p = read_digits(p, &whole, &fits);
+    if (*p != '.' && *p != 'e' && *p != 'E' && *text != '-' && fits && whole < (uint64_t) 1 << 53) {
+        *ret_value = (double) whole; /* exact, and every duration of a default is one */
+        return p;
+    }
     if (*p == '.') {
         if (!is_digit(p[1]))
             return NULL;

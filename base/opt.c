@@ -14,6 +14,9 @@
 
 enum { SECRET_BYTES = 4096, NAME_BYTES = 96 };
 
+#define OURS "HOLDFAST_"
+#define OURS_MAX 256 /* variables of ours that are told apart first; with more, all are looked at for each row */
+
 struct loading {
     const struct hold_opt_set *set;
     char *config;
@@ -36,9 +39,12 @@ void hold_opt_env_name(const struct hold_opt *row, char *out, size_t out_bytes) 
         snprintf(out, out_bytes, "%s", row->env);
         return;
     }
-    snprintf(out, out_bytes, "HOLDFAST_%s", row->name);
-    for (char *p = out; *p; p++)
-        *p = *p == '-' ? '_' : (char) toupper((unsigned char) *p);
+    size_t n = 0;
+    for (const char *p = OURS; *p && n + 1 < out_bytes; p++)
+        out[n++] = *p;
+    for (const char *p = row->name; *p && n + 1 < out_bytes; p++)
+        out[n++] = *p == '-' ? '_' : (char) toupper((unsigned char) *p);
+    out[n] = '\0';
 }
 
 void hold_opt_key_path(const struct hold_opt *row, char *out, size_t out_bytes) {
@@ -143,9 +149,10 @@ static void set_text(struct loading *l, size_t index, const char *text, enum hol
 static void load_defaults(struct loading *l) {
     for (size_t i = 0; i < l->set->n_rows; i++) {
         const struct hold_opt *row = &l->set->rows[i];
+        const char *initial = l->set->is_other && row->other ? row->other : row->initial;
         l->set->sources[i] = HOLD_FROM_DEFAULT;
-        if (row->initial)
-            set_text(l, i, row->initial, HOLD_FROM_DEFAULT, row->name);
+        if (initial)
+            set_text(l, i, initial, HOLD_FROM_DEFAULT, row->name);
         else if (row->type == HOLD_OPT_STR || row->type == HOLD_OPT_SECRET)
             *(const char **) (void *) (l->config + row->offset) = "";
     }
@@ -277,17 +284,36 @@ static void load_object(struct loading *l, const struct cJSON *object, const cha
 static const char *env_get(const char *const *environment, const char *name) {
     size_t n = strlen(name);
     for (; environment && *environment; environment++)
-        if (strncmp(*environment, name, n) == 0 && (*environment)[n] == '=')
+        if (**environment == *name && strncmp(*environment, name, n) == 0 && (*environment)[n] == '=')
             return *environment + n + 1;
     return NULL;
 }
 
+/* The entries that rows without a variable of their own can mean: of hundreds of a pod's a few, for a hundred rows. */
+static const char *const *only_ours(const char *const *environment, const char *ret_ours[OURS_MAX + 1]) {
+    size_t n = 0;
+    for (const char *const *e = environment; e && *e; e++) {
+        if (**e != OURS[0] || strncmp(*e, OURS, strlen(OURS)) != 0)
+            continue;
+        if (n == OURS_MAX)
+            return environment;
+        ret_ours[n++] = *e;
+    }
+    ret_ours[n] = NULL;
+    return ret_ours;
+}
+
 static void load_environment(struct loading *l, const char *const *environment) {
+    const char *ours[OURS_MAX + 1];
+    const char *const *few = only_ours(environment, ours);
     for (size_t i = 0; i < l->set->n_rows; i++) {
         const struct hold_opt *row = &l->set->rows[i];
+        const char *const *from = row->env ? environment : few;
         char name[NAME_BYTES];
+        if (!from || !*from)
+            continue;
         hold_opt_env_name(row, name, sizeof name - 8);
-        const char *value = env_get(environment, name);
+        const char *value = env_get(from, name);
         if (value && row->type == HOLD_OPT_STRS) {
             for (const char *p = value; *p;) {
                 size_t n = strcspn(p, ",");
@@ -300,7 +326,7 @@ static void load_environment(struct loading *l, const char *const *environment) 
         }
         if (row->type == HOLD_OPT_SECRET && !value) {
             strcat(name, "_FILE");
-            const char *path = env_get(environment, name);
+            const char *path = env_get(from, name);
             if (path)
                 load_secret_file(l, i, path, HOLD_FROM_ENV, name);
         }

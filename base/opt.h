@@ -45,6 +45,7 @@ struct hold_opt {
     const char *env;     /* NULL: HOLDFAST_<NAME>; otherwise this variable instead (HF_TOKEN) */
     const char *value;   /* what the help shows after the flag: "ADDR"; NULL: by type */
     char letter;         /* short flag, or 0 */
+    const char *other;   /* default where the set says is_other; NULL: as initial */
 };
 
 enum hold_opt_source { HOLD_FROM_DEFAULT, HOLD_FROM_FILE, HOLD_FROM_ENV, HOLD_FROM_FLAG };
@@ -54,6 +55,7 @@ struct hold_opt_set {
     const struct hold_opt *rows;
     size_t n_rows;
     enum hold_opt_source *sources;
+    bool is_other;          /* start from the rows' other defaults */
     struct hold_buf *store; /* the copies that the config's strings point to; empty at first, maximum 64 KiB will do */
 };
 /* Frees the copies; every string of the config is dead afterwards. */

@@ -23,7 +23,10 @@ static bool is_service_link(const char *name) {
 
 static bool is_option(const struct hold_opt_names *of, const char *name) {
     char env[NAME_BYTES + 8];
+    const char first = name[strlen(of->prefix)];
     for (size_t i = 0; i < of->n_rows; i++) {
+        if (!of->rows[i].env && toupper((unsigned char) of->rows[i].name[0]) != first) /* a hundred names are not made for each variable */
+            continue;
         hold_opt_env_name(&of->rows[i], env, NAME_BYTES);
         if (strcmp(name, env) == 0 || (of->rows[i].type == HOLD_OPT_SECRET && strcmp(name, strcat(env, "_FILE")) == 0))
             return true;

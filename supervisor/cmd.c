@@ -148,7 +148,7 @@ static int cmd_config(int argc, char **argv, const struct hold_inherited *inheri
         return print(&out);
     }
     int loaded = hold_config_load(HOLD_MODE_RUN, argc, argv, (const char *const *) environ, &config, &store, &words, &mistakes, &err);
-    if (store.rows && store.sources)
+    if (store.sources)
         hold_config_dump(&config, &store, as_json, &out);
     int status = print(&out);
     if (store.notes.n > 0)

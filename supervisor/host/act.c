@@ -108,9 +108,11 @@ static void begin_life(struct hold_member *m, uint64_t now_ms) {
         m->restart_causes[hold_cause_find(name, strlen(name))]++;
     }
     m->started_ms = now_ms;
+    m->killed_by = HOLD_MEMBER_DL_COUNT;
+    if (m->attempt == 1) /* all zero yet, and left alone: a page is ours when it is written to */
+        return;
     m->ready_ms = m->ready_since_ms = m->healthy_ms = 0;
     m->killed = HOLD_KILL_NOT;
-    m->killed_by = HOLD_MEMBER_DL_COUNT;
     m->exec_status = 0;
     m->exec_text[0] = m->told[0] = m->said[0] = m->matched_line[0] = m->wrapper_line[0] = m->answered[0] = '\0';
     m->matched = HOLD_CAUSE_NONE;

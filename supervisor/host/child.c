@@ -5,17 +5,19 @@
 #include "base/exit.h"
 #include "base/list.h"
 #include "supervisor/host/loop.h"
+#include "supervisor/host/raw.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#define HOLD_CHILD_ENV_MAX 4096
 #define STATUS_NOT_FOUND 127
 #define STATUS_NOT_EXECUTABLE 126
 
@@ -28,20 +30,17 @@ struct hold_child hold_child_none(void) {
 }
 
 /* folder: where a relative path begins, since process 1 itself has gone to "/"; "": here. */
-static int executable(const char *folder, const char *given) {
+static int executable(const char *folder, const char *path) {
     struct stat st;
-    char joined[8192];
-    const char *path = given;
-    if (folder[0] && given[0] != '/') {
-        if ((size_t) snprintf(joined, sizeof(joined), "%s/%s", folder, given) >= sizeof(joined))
-            return ENAMETOOLONG;
-        path = joined;
-    }
-    if (stat(path, &st) < 0)
+    bool is_relative = folder[0] && path[0] != '/';
+    hold_autofd dir = is_relative ? open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (is_relative && dir < 0)
+        return errno;
+    if (fstatat(is_relative ? dir : AT_FDCWD, path, &st, 0) < 0)
         return errno;
     if (!S_ISREG(st.st_mode))
         return EACCES; /* a folder or a device is there, and can never run */
-    return access(path, X_OK) < 0 ? errno : 0;
+    return faccessat(is_relative ? dir : AT_FDCWD, path, X_OK, 0) < 0 ? errno : 0;
 }
 
 int hold_child_find(const char *argv0, const char *path, const char *folder, char *out, size_t out_bytes, int *ret_status, struct hold_err *err) {
@@ -77,40 +76,59 @@ static int first_free_fd(const struct hold_child_request *r) {
     return 3 + (int) r->n_listen + (r->control_fd >= 0);
 }
 
-/* ---- after fork: async-signal-safe only ---- */
-
-static void say_and_die(int report_fd, struct hold_child_fail fail) {
-    ssize_t ignored = write(report_fd, &fail, sizeof(fail));
-    (void) ignored;
-    _exit(STATUS_NOT_EXECUTABLE);
+static bool is_locked_in(const struct hold_child_request *r) {
+    return r->plan && r->plan->n_ops > 0;
 }
 
-static int lay_out(const struct hold_child_request *r, int report_fd) {
-    /* First everything up and out of the way, then down in order: no source can be overwritten before it is used. */
+/* What a child works with: a copy of its own, since it may share our memory until its exec while we go on. Below it, in the
+ * same allocation, lies the stack for that time. */
+struct hold_launch {
+    struct hold_child_request request;
+    int report_fd;
+    char *path;
+    char *listen_digits; /* behind "LISTEN_PID=", for what only the child knows; NULL: none */
+    char **argv;         /* argv[-1] is "sh": for a script without a first line */
+    char **envp;
+};
+
+#define STACK_BYTES ((size_t) 16 << 10) /* a few frames of become(); the C library is not entered on it */
+
+/* ---- the child: data of its own, raw calls only ---- */
+
+static void say_and_die(int report_fd, struct hold_child_fail fail) {
+    (void) hold_raw(SYS_write, report_fd, (long) &fail, sizeof(fail), 0);
+    for (;;)
+        (void) hold_raw(SYS_exit_group, STATUS_NOT_EXECUTABLE, 0, 0, 0);
+}
+
+static long duplicate(int fd, int least) {
+    return fd >= least ? fd : hold_raw(SYS_fcntl, fd, F_DUPFD_CLOEXEC, least, 0);
+}
+
+/* First everything up and out of the way, then down in order: no source can be overwritten before it is used. */
+static long lay_out(const struct hold_child_request *r) {
     int low[3] = { r->in_fd, r->out_fd, r->err_fd };
     int high[HOLD_CHILD_FDS + 1];
-    size_t n = 0;
+    int n = 0;
+    long got = 0;
     for (size_t i = 0; i < r->n_listen; i++)
         high[n++] = r->listen[i];
     if (r->control_fd >= 0)
         high[n++] = r->control_fd;
-    for (size_t i = 0; i < n; i++)
-        if ((high[i] = fcntl(high[i], F_DUPFD_CLOEXEC, first_free_fd(r))) < 0)
-            return -1;
-    for (int i = 0; i < 3; i++)
-        if (low[i] >= 0 && (low[i] = fcntl(low[i], F_DUPFD_CLOEXEC, first_free_fd(r))) < 0)
-            return -1;
-    for (int i = 0; i < 3; i++)
-        if (low[i] >= 0 && dup2(low[i], i) < 0)
-            return -1;
-    for (size_t i = 0; i < n; i++)
-        if (dup2(high[i], 3 + (int) i) < 0)
-            return -1;
-    (void) report_fd;
-    return 0;
+    for (int i = 0; i < n && got >= 0; i++)
+        high[i] = (int) (got = duplicate(high[i], first_free_fd(r)));
+    for (int i = 0; i < 3 && got >= 0; i++)
+        if (low[i] >= 0)
+            low[i] = (int) (got = duplicate(low[i], first_free_fd(r)));
+    for (int i = 0; i < 3 && got >= 0; i++)
+        if (low[i] >= 0)
+            got = hold_raw(SYS_dup3, low[i], i, 0, 0);
+    for (int i = 0; i < n && got >= 0; i++)
+        got = hold_raw(SYS_dup3, high[i], 3 + i, 0, 0);
+    return got;
 }
 
-static char *put_number(char *at, uint64_t value) {
+static void put_number(char *at, uint64_t value) {
     char digits[24];
     size_t n = 0;
     do
@@ -119,107 +137,150 @@ static char *put_number(char *at, uint64_t value) {
     while (n > 0)
         *at++ = digits[--n];
     *at = '\0';
-    return at;
 }
 
-struct prepared {
-    char path[PATH_MAX];
-    char listen_pid[40]; /* "LISTEN_PID=" and room for the digits that only the child knows */
-    const char *envp[HOLD_CHILD_ENV_MAX + 2];
-    const char *shell[HOLD_CHILD_ENV_MAX + 2]; /* sh PATH ARG...: for a script without a first line */
-};
+/* A disposition that outlives exec is "ignore" alone. The kernel's struct begins with the handler on both machines. */
+static void ignore_again(const struct sigaction *inherited) {
+    const struct {
+        void (*handler)(int);
+        unsigned long rest[3];
+    } ignore = { .handler = SIG_IGN };
+    if (inherited->sa_handler == SIG_IGN)
+        (void) hold_raw(SYS_rt_sigaction, SIGCHLD, (long) &ignore, 0, sizeof(uint64_t));
+}
 
-/* One child is prepared at a time; too large for the stack of process 1, so it stands here. */
-static struct prepared prepared;
-
-static void become(const struct hold_child_request *r, int report_fd) {
-    struct hold_child_fail fail = { .step = HOLD_STEP_FOLDER };
+static int become(void *launch_of_child) {
+    const struct hold_launch *launch = launch_of_child;
+    const struct hold_child_request *r = &launch->request;
     const struct hold_inherited *in = r->inherited;
-    if (in->folder[0] && chdir(in->folder) < 0)
-        say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_FOLDER, .sys = errno });
-    if (r->own_group && setpgid(0, 0) < 0)
-        say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_GROUP, .sys = errno });
+    struct hold_child_fail fail = { .step = HOLD_STEP_FOLDER };
+    int report_fd = launch->report_fd;
+    long got;
+    if (in->folder[0] && (got = hold_raw(SYS_chdir, (long) in->folder, 0, 0, 0)) < 0)
+        say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_FOLDER, .sys = (int) -got });
+    if (r->own_group && (got = hold_raw(SYS_setpgid, 0, 0, 0, 0)) < 0)
+        say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_GROUP, .sys = (int) -got });
+    const pid_t group = (pid_t) hold_raw(SYS_getpgid, 0, 0, 0, 0);
     if (r->take_terminal)
-        (void) tcsetpgrp(0, getpgrp()); /* TTOU is blocked; no terminal to take is no failure */
-    if (lay_out(r, report_fd) < 0)
-        say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_DESCRIPTORS, .sys = errno });
-    if (r->n_listen > 0)
-        (void) put_number(prepared.listen_pid + strlen("LISTEN_PID="), (uint64_t) getpid());
-    (void) sigaction(SIGCHLD, &in->chld, NULL);
-    if (r->plan && hold_sandbox_enter(r->plan, report_fd, &fail.sandbox) < 0) {
+        (void) hold_raw(SYS_ioctl, 0, TIOCSPGRP, (long) &group, 0); /* TTOU is blocked; no terminal to take is no failure */
+    if ((got = lay_out(r)) < 0)
+        say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_DESCRIPTORS, .sys = (int) -got });
+    if (launch->listen_digits)
+        put_number(launch->listen_digits, (uint64_t) hold_raw(SYS_getpid, 0, 0, 0, 0));
+    ignore_again(&in->chld);
+    if (is_locked_in(r) && hold_sandbox_enter(r->plan, report_fd, &fail.sandbox) < 0) { /* not in shared memory */
         fail.step = HOLD_STEP_SANDBOX;
         fail.sys = fail.sandbox.sys;
         say_and_die(report_fd, fail);
     }
     /* Pending signals arrive here or after exec; none was lost while they were blocked. */
-    (void) hold_child_mask(SIG_SETMASK, &in->mask, NULL);
-    char *const *argv = (char *const *) (uintptr_t) r->argv;
-    char *const *envp = (char *const *) (uintptr_t) prepared.envp;
-    if (r->plan && r->plan->n_ops > 0) {
-        hold_sandbox_exec(r->plan, prepared.path, argv, envp);
+    (void) hold_raw(SYS_rt_sigprocmask, SIG_SETMASK, (long) &in->mask, 0, HOLD_SIGNAL_SET_BYTES);
+    if (is_locked_in(r)) {
+        hold_sandbox_exec(r->plan, launch->path, launch->argv, launch->envp);
+        got = -errno;
     } else {
-        execve(prepared.path, argv, envp);
-        if (errno == ENOEXEC) { /* as every shell and execvp do it */
-            execve("/bin/sh", (char *const *) (uintptr_t) prepared.shell, envp);
-            errno = ENOEXEC;
+        got = hold_raw(SYS_execve, (long) launch->path, (long) launch->argv, (long) launch->envp, 0);
+        if (got == -ENOEXEC) { /* as every shell and execvp do it */
+            launch->argv[0] = launch->path;
+            (void) hold_raw(SYS_execve, (long) "/bin/sh", (long) (launch->argv - 1), (long) launch->envp, 0);
         }
     }
-    say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_EXEC, .sys = errno });
+    say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_EXEC, .sys = (int) -got });
+    return 0;
 }
 
 /* ---- parent ---- */
 
-static int prepare(const struct hold_child_request *r, int *ret_status, struct hold_err *err) {
-    *ret_status = 0;
-    if (hold_child_find(r->argv[0], r->path, r->inherited->folder, prepared.path, sizeof(prepared.path), ret_status, err) < 0)
-        return -1;
+static size_t count(const char *const *words, size_t *bytes) {
     size_t n = 0;
-    for (; r->envp[n]; n++) {
-        if (n == HOLD_CHILD_ENV_MAX)
-            return hold_fail(err, HOLD_E_LIMIT, 0, "the environment has more than %d variables", HOLD_CHILD_ENV_MAX);
-        prepared.envp[n] = r->envp[n];
+    for (; words[n]; n++)
+        *bytes += strlen(words[n]) + 1;
+    return n;
+}
+
+static char *copy_word(char **at, const char *word) {
+    char *to = *at;
+    size_t n = strlen(word) + 1;
+    memcpy(to, word, n);
+    *at += n;
+    return to;
+}
+
+/* One allocation: stack, struct, pointers, text. Lives until exec is known or the child is reaped. */
+static struct hold_launch *prepare(const struct hold_child_request *r, int *ret_status, void **ret_memory, struct hold_err *err) {
+    static const char listen_pid[] = "LISTEN_PID=";
+    char path[PATH_MAX];
+    *ret_status = 0;
+    if (hold_child_find(r->argv[0], r->path, r->inherited->folder, path, sizeof(path), ret_status, err) < 0)
+        return NULL;
+    size_t bytes = strlen(path) + 1 + sizeof "sh" + sizeof listen_pid + 24;
+    size_t n_argv = count(r->argv, &bytes), n_envp = count(r->envp, &bytes);
+    char *memory = malloc(STACK_BYTES + sizeof(struct hold_launch) + (n_argv + n_envp + 4) * sizeof(char *) + bytes);
+    if (!memory) {
+        hold_fail(err, HOLD_E_LIMIT, ENOMEM, "prepare '%s'", r->argv[0]);
+        return NULL;
     }
+    struct hold_launch *launch = (struct hold_launch *) (void *) (memory + STACK_BYTES);
+    char **words = (char **) (void *) (launch + 1);
+    char *text = (char *) (words + n_argv + n_envp + 4);
+    *launch = (struct hold_launch) { .request = *r, .path = copy_word(&text, path), .argv = words + 1, .envp = words + n_argv + 2 };
+    launch->argv[-1] = copy_word(&text, "sh");
+    for (size_t i = 0; i < n_argv; i++)
+        launch->argv[i] = copy_word(&text, r->argv[i]);
+    launch->argv[n_argv] = NULL;
+    for (size_t i = 0; i < n_envp; i++)
+        launch->envp[i] = copy_word(&text, r->envp[i]);
     if (r->n_listen > 0) {
-        memcpy(prepared.listen_pid, "LISTEN_PID=", sizeof "LISTEN_PID=");
-        prepared.envp[n++] = prepared.listen_pid;
+        launch->envp[n_envp++] = copy_word(&text, listen_pid);
+        launch->listen_digits = text - 1;
     }
-    prepared.envp[n] = NULL;
-    prepared.shell[0] = "sh";
-    prepared.shell[1] = prepared.path;
-    size_t k = 1;
-    for (; k < HOLD_CHILD_ENV_MAX && r->argv[k]; k++)
-        prepared.shell[k + 1] = r->argv[k];
-    prepared.shell[k + 1] = NULL;
-    return 0;
+    launch->envp[n_envp] = NULL;
+    *ret_memory = memory;
+    return launch;
+}
+
+/* A fork copies page tables, and every page that either side then writes to: half of a small program's start. Until exec the
+ * child needs nothing but its own data and raw calls, so it runs in our memory, and we go on. Entering the sandbox takes the
+ * C library, and so a memory of its own. */
+static pid_t start(struct hold_launch *launch, void *memory, int *ret_pidfd) {
+    if (!is_locked_in(&launch->request)) {
+        pid_t pid = clone(become, (char *) memory + STACK_BYTES, CLONE_VM | CLONE_PIDFD | SIGCHLD, launch, ret_pidfd);
+        if (pid > 0 || errno == EAGAIN || errno == ENOMEM)
+            return pid;
+    }
+    pid_t pid = fork();
+    if (pid == 0)
+        become(launch);
+    *ret_pidfd = pid > 0 ? (int) syscall(SYS_pidfd_open, pid, 0) : -1; /* it cannot be reaped before we do it: no race */
+    return pid;
 }
 
 int hold_child_spawn(const struct hold_child_request *r, struct hold_child *ret_child, int *ret_status, struct hold_err *err) {
-    if (prepare(r, ret_status, err) < 0)
+    hold_autofree void *memory = NULL;
+    int ends[2], pidfd = -1;
+    struct hold_launch *launch = prepare(r, ret_status, &memory, err);
+    if (!launch)
         return -1;
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) /* what the child writes always fits */
         return hold_fail(err, HOLD_E_IO, errno, "make the exec pipe");
     hold_autofd read_end = ends[0];
     hold_autofd write_end = ends[1];
-    /* Above the handed-over descriptors, so that laying those out cannot overwrite it. */
-    int moved = fcntl(write_end, F_DUPFD_CLOEXEC, first_free_fd(r));
-    if (moved < 0)
-        return hold_fail(err, HOLD_E_IO, errno, "move the exec pipe");
-    close(write_end);
-    write_end = moved;
-
-    pid_t pid = fork();
+    if (write_end < first_free_fd(r)) { /* laying out the handed-over descriptors would overwrite it */
+        int moved = fcntl(write_end, F_DUPFD_CLOEXEC, first_free_fd(r));
+        if (moved < 0)
+            return hold_fail(err, HOLD_E_IO, errno, "move the exec pipe");
+        close(write_end);
+        write_end = moved;
+    }
+    launch->report_fd = write_end;
+    pid_t pid = start(launch, memory, &pidfd);
     if (pid < 0)
         return hold_fail(err, HOLD_E_IO, errno, "fork");
-    if (pid == 0)
-        become(r, write_end);
 
     /* Both sides make the group: whoever signals it first finds it. After the child's exec this fails, and is not needed. */
     if (r->own_group)
         (void) setpgid(pid, pid);
-    int pidfd = (int) syscall(SYS_pidfd_open, pid, 0); /* the child cannot be reaped before we do it: no race */
-    (void) fcntl(read_end, F_SETFL, O_NONBLOCK);
-    *ret_child = (struct hold_child) { .pid = pid, .pidfd = pidfd, .exec_fd = hold_take_fd(&read_end), .own_group = r->own_group };
+    *ret_child = (struct hold_child) { .pid = pid, .pidfd = pidfd, .exec_fd = hold_take_fd(&read_end), .memory = hold_take_ptr(&memory), .own_group = r->own_group };
     return 0;
 }
 
@@ -237,8 +298,11 @@ int hold_child_exec_result(struct hold_child *child, const char *name, const str
     if (n < 0 && errno == EAGAIN)
         return 0;
     hold_close_fd(&child->exec_fd);
-    if (n != (ssize_t) sizeof(fail))
+    if (n != (ssize_t) sizeof(fail)) {
+        free(child->memory); /* the write end closes with exec or death, both after the memory was left */
+        child->memory = NULL;
         return 1;
+    }
     if (fail.step == HOLD_STEP_SANDBOX && plan) {
         *ret_status = HOLD_EXIT_SANDBOX;
         (void) hold_sandbox_fail_say(plan, &fail.sandbox, err);
@@ -263,5 +327,6 @@ void hold_child_signal(const struct hold_child *child, int sig, bool to_group) {
 void hold_child_forget(struct hold_child *child) {
     hold_close_fd(&child->pidfd);
     hold_close_fd(&child->exec_fd);
+    free(child->memory);
     *child = hold_child_none();
 }

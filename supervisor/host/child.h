@@ -1,7 +1,7 @@
 /* child.h - one process that we start: spawn with a pidfd, exec-error pipe, groups, terminal, descriptors. Floor: host.
  *
- * One mechanism for every child: members, jobs, exec probes. After fork the child only makes async-signal-safe calls on
- * data prepared before. */
+ * One mechanism for every child: members, jobs, exec probes. Until exec a child without a sandbox runs in process 1's memory, on
+ * a stack and on copies of its own, with system calls that do not even touch errno (raw.h); one with a sandbox is forked. */
 #ifndef HOLD_HOST_CHILD_H
 #define HOLD_HOST_CHILD_H
 
@@ -45,6 +45,7 @@ struct hold_child {
     pid_t pid;
     int pidfd;
     int exec_fd; /* read end of the exec-error pipe: end of file means that exec succeeded */
+    void *memory; /* what it works with until exec; ours to free afterwards */
     bool own_group;
 };
 
@@ -74,7 +75,7 @@ struct hold_child_fail {
 /* "no process": what a zeroed member holds. */
 struct hold_child hold_child_none(void);
 
-/* Forks and returns at once; whether exec succeeds is told by exec_fd. Fails when argv[0] cannot be found (code MISSING,
+/* Starts the child and returns at once; whether exec succeeds is told by exec_fd. The request is copied. Fails when argv[0] cannot be found (code MISSING,
  * status 127) or is no executable file (DENIED, 126), or fork is refused (IO, status 0 in *ret_status). */
 HOLD_MUST int hold_child_spawn(const struct hold_child_request *request, struct hold_child *ret_child, int *ret_status, struct hold_err *err);
 

@@ -25,20 +25,21 @@
 #define DAY 86400000.0
 #define AT(field) offsetof(struct hold_config, field)
 
+/* .other: where `holdfast -- CMD` differs; it does nothing to the server that was not asked for. */
 const struct hold_opt hold_config_rows[] = {
     { "config", HOLD_OPT_STR, AT(config_file), NULL, 0, 0, "configuration file (JSON)", .value = "FILE" },
     { "state-dir", HOLD_OPT_STR, AT(state_dir), HOLD_STATE_DIR_DEFAULT, 0, 0, "folder for the record and the UNIX socket", .value = "DIR" },
-    { "log-level", HOLD_OPT_ENUM, AT(log_level), "info", 0, 0, "least important line that is written", .choices = "debug|info|warn|error" },
+    { "log-level", HOLD_OPT_ENUM, AT(log_level), "info", 0, 0, "least important line that is written", .choices = "debug|info|warn|error", .other = "warn" },
     { "log-format", HOLD_OPT_ENUM, AT(log_format), "auto", 0, 0, "auto is text on a terminal and JSON elsewhere", .choices = "auto|json|text" },
     { "termination-log", HOLD_OPT_STR, AT(termination_log), "/dev/termination-log", 0, 0,
       "file for the termination message, rewritten at each phase change; the default is used only where it exists", .value = "FILE" },
     { "status-listen", HOLD_OPT_STR, AT(status_listen), "[::]:8181", 0, 0,
-      "address of /livez /readyz /startupz /status /metrics; empty: UNIX socket only (default of `holdfast -- CMD`)", .value = "ADDR" },
+      "address of /livez /readyz /startupz /status /metrics; empty: UNIX socket only (default of `holdfast -- CMD`)", .value = "ADDR", .other = "" },
     { "listen", HOLD_OPT_STR, AT(listen), "[::]:8000", 0, 0,
-      "socket that holdfast opens, keeps across restarts and hands to the server (LISTEN_FDS); empty: the server opens its own", .value = "ADDR" },
+      "socket that holdfast opens, keeps across restarts and hands to the server (LISTEN_FDS); empty: the server opens its own", .value = "ADDR", .other = "" },
 
     { "restart", HOLD_OPT_ENUM, AT(restart), "on-failure", 0, 0, "when an ended server starts again", .key = "restart.policy",
-      .choices = "never|on-failure|always" },
+      .choices = "never|on-failure|always", .other = "never" },
     { "restart-delay", HOLD_OPT_MS, AT(restart_delay_ms), "1s", 0, HOUR, "first wait of the back-off; it doubles; 0s: no wait ever, only with a budget", .key = "restart.delay" },
     { "restart-cap", HOLD_OPT_MS, AT(restart_cap_ms), "5m", 1, DAY, "longest wait of the back-off", .key = "restart.cap" },
     { "restart-jitter", HOLD_OPT_U64, AT(restart_jitter_pct), "10", 0, 100, "per cent that chance may add to a wait", .key = "restart.jitter_pct" },
@@ -89,7 +90,7 @@ const struct hold_opt hold_config_rows[] = {
     { "watchdog", HOLD_OPT_MS, AT(watchdog_ms), "0", 0, DAY, "a ready server must say WATCHDOG=1 this often; 0: need not", .key = "health.watchdog" },
 
     { "sandbox", HOLD_OPT_ENUM, AT(sandbox), "best-effort", 0, 0, "lock children in (default of `holdfast -- CMD`: off)",
-      .key = "sandbox.level", .choices = "off|best-effort|strict" },
+      .key = "sandbox.level", .choices = "off|best-effort|strict", .other = "off" },
     { "profile", HOLD_OPT_STR, AT(profile), NULL, 0, 0, "sandbox profile of the server; empty: by what it is", .key = "sandbox.profile", .value = "NAME" },
     { "grant", HOLD_OPT_STRS, AT(grants), NULL, 0, 0, "a path the server may use: r:/path, rw:/path, x:/path, dev:/path", .key = "sandbox.grants",
       .value = "HOW:PATH" },
@@ -99,7 +100,7 @@ const struct hold_opt hold_config_rows[] = {
     { "connect-port", HOLD_OPT_STRS, AT(connect_ports), NULL, 0, 0, "a TCP port the server may connect to", .key = "sandbox.connect_ports", .value = "PORT" },
     { "run-as", HOLD_OPT_STR, AT(run_as), NULL, 0, 0, "when started as root, children become this user", .value = "UID:GID" },
 
-    { "preflight", HOLD_OPT_BOOL, AT(preflight), "true", 0, 0, "judge machine, model and dependencies before anything else", .key = "preflight.enabled" },
+    { "preflight", HOLD_OPT_BOOL, AT(preflight), "true", 0, 0, "judge machine, model and dependencies before anything else", .key = "preflight.enabled", .other = "false" },
     { "need", HOLD_OPT_STRS, AT(needs), NULL, 0, 0, "a dependency to wait for: tcp://HOST:PORT, http(s)://...", .key = "preflight.needs", .value = "URL" },
     { "need-timeout", HOLD_OPT_MS, AT(need_timeout_ms), "5m", 0, DAY, "how long dependencies are waited for", .key = "preflight.need_timeout" },
     { "package", HOLD_OPT_STRS, AT(packages), NULL, 0, 0, "a Python package that a foreign server needs: NAME or NAME>=V", .key = "preflight.packages",
@@ -128,20 +129,6 @@ const struct hold_opt hold_config_rows[] = {
     { "hf-token", HOLD_OPT_SECRET, AT(hf_token), NULL, 0, 0, "token for the hub; only the fetch job gets it", .key = "fetch.hf_token", .env = "HF_TOKEN" },
 };
 const size_t hold_n_config_rows = HOLD_COUNT_OF(hold_config_rows);
-
-/* Where `holdfast -- CMD` differs: it does nothing to the server that was not asked for. */
-static const struct {
-    const char *name, *initial;
-} exec_defaults[] = {
-    { "status-listen", "" }, { "listen", "" }, { "restart", "never" }, { "sandbox", "off" }, { "preflight", "false" }, { "log-level", "warn" },
-};
-
-static const char *initial_for(enum hold_mode mode, const struct hold_opt *row) {
-    for (size_t i = 0; mode == HOLD_MODE_EXEC && i < HOLD_COUNT_OF(exec_defaults); i++)
-        if (strcmp(exec_defaults[i].name, row->name) == 0)
-            return exec_defaults[i].initial;
-    return row->initial;
-}
 
 /* ---- signals ---- */
 
@@ -376,20 +363,16 @@ static int count_lines(const struct hold_buf *b) {
 int hold_config_load(enum hold_mode mode, int argc, char *const *argv, const char *const *environment, struct hold_config *ret_config,
                      struct hold_config_store *store, struct hold_strs *ret_words, struct hold_buf *mistakes, struct hold_err *err) {
     struct hold_config *c = ret_config;
-    *c = (struct hold_config) { .mode = mode };
+    c->mode = mode;
     store->text = hold_buf_with_max(HOLD_CONFIG_FILE_BYTES);
-    store->rows = malloc(sizeof(hold_config_rows));
     store->sources = calloc(hold_n_config_rows, sizeof(store->sources[0]));
-    if (!store->rows || !store->sources)
+    if (!store->sources)
         return hold_fail(err, HOLD_E_LIMIT, ENOMEM, "read the configuration");
-    memcpy(store->rows, hold_config_rows, sizeof(hold_config_rows));
-    for (size_t i = 0; i < hold_n_config_rows; i++)
-        store->rows[i].initial = initial_for(mode, &hold_config_rows[i]);
     if (read_file(file_of(argc, argv, environment), store, err) < 0)
         return -1;
 
     static const char *const elsewhere[] = { "servers", NULL };
-    struct hold_opt_set set = { .rows = store->rows, .n_rows = hold_n_config_rows, .sources = store->sources, .store = &store->text };
+    struct hold_opt_set set = { .rows = hold_config_rows, .n_rows = hold_n_config_rows, .sources = store->sources, .is_other = mode == HOLD_MODE_EXEC, .store = &store->text };
     int rest = argc;
     struct hold_err ignored = { 0 }; /* each mistake is already a line */
     int loaded = hold_opt_load(&set, c, store->root, elsewhere, environment, argc, argv, false, ret_words, &rest, mistakes, &ignored);
@@ -420,13 +403,12 @@ void hold_config_store_release(struct hold_config_store *store) {
     hold_buf_release(&store->text);
     hold_buf_release(&store->notes);
     hold_json_release(&store->root);
-    free(store->rows);
     free(store->sources);
     free(store->file);
     *store = (struct hold_config_store) { 0 };
 }
 
 void hold_config_dump(const struct hold_config *config, const struct hold_config_store *store, bool as_json, struct hold_buf *out) {
-    struct hold_opt_set set = { .rows = store->rows, .n_rows = hold_n_config_rows, .sources = store->sources };
+    struct hold_opt_set set = { .rows = hold_config_rows, .n_rows = hold_n_config_rows, .sources = store->sources };
     hold_opt_dump(&set, config, as_json, out);
 }

@@ -36,20 +36,18 @@ struct hold_health_config {
 
 struct hold_server_config {
     const char *name;                       /* "front", "engine", "server" */
-    const char *command[HOLD_CONFIG_WORDS]; /* NULL after the last; empty for the built-in members */
-    size_t n_command;
-    const char *args[HOLD_CONFIG_WORDS];    /* servers.NAME.args: added to a built-in member's command */
-    size_t n_args;
-    const char *env[HOLD_CONFIG_WORDS];     /* "NAME=value", wins over what is passed on */
-    size_t n_env;
+    size_t n_command, n_args, n_env;
     const char *profile;                    /* sandbox profile; NULL: by member */
-    struct hold_strs grants;                /* "r:/path", "rw:/path", "x:/path", "dev:/path" */
     bool needs_weights;
     bool is_ours;                           /* speaks the control pair, passes exit.def statuses */
     struct hold_health_config health;
     const char *warmup;                     /* a request to send once before READY; NULL: none */
-    struct hold_ladder ladder;
     uint64_t watchdog_ms;                   /* 0: none is asked for */
+    const char *command[HOLD_CONFIG_WORDS]; /* NULL after the last; empty for the built-in members */
+    struct hold_ladder ladder;
+    struct hold_strs grants;                /* "r:/path", "rw:/path", "x:/path", "dev:/path" */
+    const char *args[HOLD_CONFIG_WORDS];    /* servers.NAME.args: added to a built-in member's command */
+    const char *env[HOLD_CONFIG_WORDS];     /* "NAME=value", wins over what is passed on */
 };
 
 struct hold_config {
@@ -92,10 +90,10 @@ struct hold_config {
     uint64_t n_ctx, n_threads;
     const char *hf_token;      /* secret: passed to the fetch job only */
     /* after the table */
-    struct hold_server_config servers[HOLD_CONFIG_SERVERS];
     size_t n_servers;
     bool termination_log_is_set;
     uint64_t success_codes[4]; /* bit n: exit code n counts as success */
+    struct hold_server_config servers[HOLD_CONFIG_SERVERS];
     char paths[4][4096];       /* what was given relative to the start folder, made absolute: process 1 leaves it */
 };
 
@@ -108,7 +106,6 @@ extern const char *const hold_config_other_names[];
 struct hold_config_store {
     struct hold_buf text;
     struct cJSON *root;
-    struct hold_opt *rows; /* the table with this mode's defaults */
     enum hold_opt_source *sources;
     char *file; /* path of the file read, or NULL */
     struct hold_buf notes; /* what is no mistake and still worth a warning, one a line */
@@ -116,7 +113,7 @@ struct hold_config_store {
 
 /* argv: argv[0] is skipped; for RUN and TOOL the sub-command's name stands there. environment as environ. Reads the file
  * named by --config or HOLDFAST_CONFIG (missing: an error) or SYSCONFDIR/holdfast/holdfast.json (missing: fine), then the
- * table, then the servers, then the checks across values. All mistakes are in err and, one a line, in mistakes. For EXEC
+ * table, then the servers, then the checks across values. ret_config is zeroed by the caller. All mistakes are in err and, one a line, in mistakes. For EXEC
  * the words after "--" are the command; none is a mistake. ret_words: words that are no options (TOOL). */
 HOLD_MUST int hold_config_load(enum hold_mode mode, int argc, char *const *argv, const char *const *environment,
                                struct hold_config *ret_config, struct hold_config_store *store, struct hold_strs *ret_words,

@@ -97,14 +97,13 @@ static void read_server(const struct cJSON *object, const char *path, struct hol
 
 static struct hold_server_config *add(struct hold_config *c, const char *name) {
     struct hold_server_config *s = &c->servers[c->n_servers++];
-    *s = (struct hold_server_config) {
-        .name = name,
-        .profile = *c->profile ? c->profile : NULL,
-        .grants = c->grants,
-        .health = c->health,
-        .warmup = *c->warmup ? c->warmup : NULL,
-        .watchdog_ms = c->watchdog_ms,
-    };
+    s->name = name; /* it is zero, as all of the configuration was */
+    s->profile = *c->profile ? c->profile : NULL;
+    for (; s->grants.n < c->grants.n; s->grants.n++)
+        s->grants.at[s->grants.n] = c->grants.at[s->grants.n];
+    s->health = c->health;
+    s->warmup = *c->warmup ? c->warmup : NULL;
+    s->watchdog_ms = c->watchdog_ms;
     if (!*s->health.ready)
         s->health.ready = NULL;
     if (!*s->health.live)

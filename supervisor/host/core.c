@@ -311,7 +311,7 @@ static uint64_t next_deadline(const struct hold_core *core) {
     }
     if (core->has_status)
         next = earliest(next, hold_status_deadline_ms(&core->status));
-    return next;
+    return earliest(next, core->settle_ms);
 }
 
 static void name_unkillable(struct hold_core *core, int owner, const char *name) {
@@ -380,7 +380,36 @@ static void job_deadline(struct hold_core *core, uint64_t now_ms) {
     hold_child_signal(&job->child, SIGKILL, true);
 }
 
+static int open_status(struct hold_core *core, struct hold_err *err) {
+    if (core->has_status)
+        return 0;
+    if (hold_status_open(&core->status, err) < 0)
+        return -1;
+    core->has_status = true;
+    return hold_loop_add(&core->loop, hold_status_fd(&core->status), HOLD_ON_STATUS, 0, EPOLLIN, err);
+}
+
+/* After the first start, which shall not wait for it: that nobody can ask yet is a warning, not a reason not to run. */
+static void open_unix(struct hold_core *core) {
+    struct hold_err err = { 0 };
+    if (core->record.page && !core->status.unix_path[0] && (open_status(core, &err) < 0 || hold_status_listen_unix(&core->status, core->config->state_dir, &err) < 0))
+        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("what", err.text));
+}
+
+/* What was put off so that a start had the processor to itself. */
+static void settle_start(struct hold_core *core, uint64_t now_ms) {
+    if (now_ms < core->settle_ms)
+        return;
+    core->settle_ms = HOLD_NEVER;
+    open_unix(core);
+    hold_act_publish(core, now_ms); /* "loading", before an exec that is known by now makes it more */
+    for (size_t i = 0; i < core->n_members; i++)
+        on_exec(core, (unsigned) i);
+    on_exec(core, HOLD_CORE_JOB);
+}
+
 static void on_time(struct hold_core *core, uint64_t now_ms) {
+    settle_start(core, now_ms);
     job_deadline(core, now_ms);
     for (size_t i = 0; i < core->n_members; i++)
         member_deadlines(core, &core->members[i], now_ms);
@@ -421,6 +450,9 @@ static void on_line(void *context, int who, int stream, const char *line, size_t
     if (who < 0 || (size_t) who >= core->n_members || core->members[who].config->is_ours)
         return; /* ours tell over the control pair; their log may quote anything */
     struct hold_member *m = &core->members[who];
+    if (!core->has_lines) /* most of a silent server's life */
+        hold_lines_init(&core->lines);
+    core->has_lines = true;
     struct hold_line_match match = hold_lines_match(&core->lines, line, n);
     if (match.class != HOLD_LINE_NOTHING && match.class != HOLD_LINE_MILESTONE && match.index < HOLD_VIEW_SIGNATURES)
         core->signatures[match.index]++;
@@ -446,15 +478,6 @@ static void on_line(void *context, int who, int stream, const char *line, size_t
     }
 }
 
-static int open_status(struct hold_core *core, struct hold_err *err) {
-    if (core->has_status)
-        return 0;
-    if (hold_status_open(&core->status, err) < 0)
-        return -1;
-    core->has_status = true;
-    return hold_loop_add(&core->loop, hold_status_fd(&core->status), HOLD_ON_STATUS, 0, EPOLLIN, err);
-}
-
 static int open_outside(struct hold_core *core, int *ret_status, struct hold_err *err) {
     const struct hold_config *c = core->config;
     struct hold_err soft = { 0 };
@@ -473,17 +496,10 @@ static int open_outside(struct hold_core *core, int *ret_status, struct hold_err
     return 0;
 }
 
-/* After the first start, which shall not wait for it: that nobody can ask yet is a warning, not a reason not to run. */
-static void open_unix(struct hold_core *core) {
-    struct hold_err err = { 0 };
-    if (core->record.page && (open_status(core, &err) < 0 || hold_status_listen_unix(&core->status, core->config->state_dir, &err) < 0))
-        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("what", err.text));
-}
 
 static int open_output(struct hold_core *core, struct hold_err *err) {
     if (core->on_terminal || core->config->output == HOLD_OUTPUT_DIRECT)
         return 0;
-    hold_lines_init(&core->lines);
     if (hold_output_open(&core->output, 1, 2, core->config->output == HOLD_OUTPUT_BLOCK, on_line, core, err) < 0)
         return hold_wrap(err, "copy the server's output");
     core->has_output = true;
@@ -503,7 +519,8 @@ static void init_member(struct hold_core *core, size_t i) {
     clear_foreign_deadlines(m->deadline_ms, HOLD_MEMBER_DL_COUNT, 0);
     m->budget.max = (uint32_t) c->restart_budget;
     m->budget.window_ms = c->restart_window_ms;
-    for (size_t k = 0; k < HOLD_ASK_COUNT; k++) {
+    m->is_asked = m->config->health.ready || m->config->health.live || m->config->warmup;
+    for (size_t k = 0; m->is_asked && k < HOLD_ASK_COUNT; k++) {
         m->ask[k].io = hold_probe_io_idle();
         m->ask[k].exec = hold_child_none();
     }
@@ -582,9 +599,10 @@ int hold_core_run(struct hold_core *core) {
     struct hold_ready batch[HOLD_LOOP_BATCH];
     struct hold_err err = { 0 };
     hold_act_container(core, HOLD_CONTAINER_ACT_START_JOB | HOLD_CONTAINER_ACT_ANNOUNCE, now_ms);
+    core->settle_ms = now_ms + HOLD_SETTLE_MS;
     settle(core, now_ms);
-    open_unix(core);
-    hold_act_publish(core, now_ms);
+    if (core->state == HOLD_CONTAINER_EXITED) /* it could not even be started */
+        hold_act_publish(core, now_ms);
     while (core->state != HOLD_CONTAINER_EXITED) {
         int n = hold_loop_wait(&core->loop, next_deadline(core), batch, &now_ms, &err);
         if (n < 0) { /* epoll itself is broken: nothing can be waited for any more */
@@ -603,7 +621,8 @@ int hold_core_run(struct hold_core *core) {
         if (!has_reaped && n > 0 && batch[0].kind <= HOLD_ON_DEATH)
             reap_all(core, now_ms);
         settle(core, now_ms);
-        on_time(core, now_ms);
+        if (core->state != HOLD_CONTAINER_EXITED)
+            on_time(core, now_ms);
         hold_act_publish(core, now_ms);
     }
     flush_output(core);
@@ -611,30 +630,8 @@ int hold_core_run(struct hold_core *core) {
 }
 
 void hold_core_release(struct hold_core *core) {
-    for (size_t i = 0; i < core->n_members; i++) {
-        struct hold_member *m = &core->members[i];
-        hold_probing_end(core, m);
-        if (core->has_output)
-            hold_output_finish(&core->output, (int) i);
-        hold_hear_close(core, &m->control_fd);
-        hold_child_forget(&m->child);
-        free(m->plan);
-    }
-    hold_hear_close(core, &core->job.control_fd);
-    hold_child_forget(&core->job.child);
-    free(core->job.plan);
     if (core->has_status)
         hold_status_close(&core->status);
-    if (core->has_output)
-        hold_output_close(&core->output);
-    hold_record_release(&core->record);
-    hold_store_release(&core->store);
-    hold_tree_release(&core->tree);
-    hold_close_fd(&core->listen_fd);
-    hold_close_fd(&core->notify_fd);
-    hold_close_fd(&core->above_fd);
-    hold_close_fd(&core->memory_fd);
     if (core->notify_path[0])
         (void) unlink(core->notify_path);
-    hold_loop_release(&core->loop);
 }

@@ -41,9 +41,12 @@ struct hold_asking {
     bool is_stalled, is_blind;      /* by the last answer: work and no movement; a page without the series */
 };
 
+/* What every life touches stands together, what is large or rare on either side: process 1's own memory is counted in pages. */
 struct hold_member {
+    struct hold_budget budget;     /* a ring, then its numbers */
     const struct hold_server_config *config;
     int index;
+    bool is_asked;                 /* it has a check or a warm-up; without one ask stays untouched */
     enum hold_member_state state;
     uint64_t since_ms;
     uint64_t deadline_ms[HOLD_MEMBER_DL_COUNT];
@@ -55,33 +58,32 @@ struct hold_member {
     uint64_t started_ms, ready_ms; /* of this life; 0: not yet */
     uint64_t ready_since_ms, healthy_ms; /* now ready since (0: is not), and before that in this life */
     struct hold_restarts restarts;
-    struct hold_budget budget;
     uint64_t delay_ms;             /* the wait chosen last */
 
     /* of this life, for the diagnosis */
     enum hold_kill killed;
     enum hold_member_deadline killed_by;
     int exec_status;               /* not 0: exec failed with this status */
-    char exec_text[HOLD_ERR_TEXT_BYTES];
-    char told[HOLD_VIEW_TEXT];     /* last X_HOLDFAST_CAUSE */
-    char said[HOLD_VIEW_TEXT];     /* last STATUS */
     uint64_t inflight, oom_before, memory_peak;
     uint64_t last_bytes, last_limit_bytes; /* memory when the holdfast before this one was killed, tight; 0: it was not */
     enum hold_cause matched;
     const char *signature;         /* id of the line that named it, static; NULL: none */
-    char matched_line[HOLD_VIEW_TEXT], wrapper_line[HOLD_VIEW_TEXT];
-    char answered[HOLD_PROBE_IO_WHY_BYTES]; /* to the question whose failure ended it; "": none did */
     struct hold_progress progress;
-    struct hold_asking ask[HOLD_ASK_COUNT];
-    bool was_paired;
-
-    uint32_t restart_causes[HOLD_CAUSE_COUNT]; /* lives begun after an end of that cause */
 
     /* the last end */
     bool has_exited;
     int wait_status;
     uint64_t exited_ms;
     struct hold_diagnosis diagnosis;
+
+    struct hold_sandbox_plan open_plan;        /* where plan points when the sandbox is off */
+    uint32_t restart_causes[HOLD_CAUSE_COUNT]; /* lives begun after an end of that cause */
+    struct hold_asking ask[HOLD_ASK_COUNT];
+    char exec_text[HOLD_ERR_TEXT_BYTES];       /* of this life, as the five below */
+    char told[HOLD_VIEW_TEXT];                 /* last X_HOLDFAST_CAUSE */
+    char said[HOLD_VIEW_TEXT];                 /* last STATUS */
+    char matched_line[HOLD_VIEW_TEXT], wrapper_line[HOLD_VIEW_TEXT];
+    char answered[HOLD_PROBE_IO_WHY_BYTES];    /* to the question whose failure ended it; "": none did */
 };
 
 enum hold_job_kind { HOLD_JOB_PREFLIGHT, HOLD_JOB_FETCH, HOLD_JOB_VERIFY, HOLD_JOB_COUNT };
@@ -94,7 +96,6 @@ struct hold_job {
     bool is_ending;                /* we asked it to end: its end makes no event */
     uint32_t attempt;              /* of this stage */
     uint64_t started_ms, done, total;
-    char told[HOLD_VIEW_TEXT], said[HOLD_VIEW_TEXT], exec_text[HOLD_ERR_TEXT_BYTES];
     int exec_status;
     struct hold_restarts retries;
     uint64_t delay_ms;             /* of the retry */
@@ -103,6 +104,7 @@ struct hold_job {
     uint64_t heals;                /* spent of the heal budget */
     bool is_deep;                  /* the next verify trusts no marker */
     struct hold_diagnosis diagnosis;
+    char told[HOLD_VIEW_TEXT], said[HOLD_VIEW_TEXT], exec_text[HOLD_ERR_TEXT_BYTES];
 };
 
 /* What process 1 ends with; the first failure wins. */
@@ -118,54 +120,41 @@ struct hold_ending {
 };
 
 #define HOLD_CORE_EVENTS 64
+/* A start has the processor to itself for this long: the UNIX socket, the first publication and the look at a plain child's exec
+ * come after it. A program that ends sooner costs nothing of that. */
+#define HOLD_SETTLE_MS 5
 
 struct hold_core_event {
     int8_t member; /* index, or -1: the container's */
     uint8_t event;
 };
 
+/* As in a member: what every start and end touches comes first, what is large or rare behind it. */
 struct hold_core {
     const struct hold_config *config;
     const struct hold_inherited *inherited;
     const char *const *environment;
     struct hold_loop loop;
-    struct hold_sandbox_facts facts;
-    struct hold_cgroup cgroup;
     bool cgroup_is_known;
     int memory_fd;          /* memory.events, or -1 */
     uint64_t pressed_ms;    /* when it last spoke */
-    struct hold_memory memory; /* the last reading */
-    char prefix[4096], loader[4096]; /* loader "": programs are started directly */
 
     enum hold_container_state state;
     uint64_t since_ms;
     uint64_t deadline_ms[HOLD_CONTAINER_DL_COUNT];
+    uint64_t settle_ms;    /* what was put off for a start is done then */
     uint64_t stop_ms;      /* first stop request, 0: none */
     int stop_signal;
-    struct hold_member members[HOLD_CONFIG_SERVERS];
     size_t n_members;
-    struct hold_job job;
-    struct hold_ending ending;
 
     struct hold_core_event queue[HOLD_CORE_EVENTS];
     size_t queue_begin, queue_n;
     bool tree_changed;     /* something was reaped or is newly dying: trees are worth a look */
-
-    struct hold_tree tree;
-    struct hold_store store;
-    int listen_fd;
-    struct hold_record record;
-    struct hold_output output;
-    bool has_output, has_status;
+    bool has_output, has_status, has_lines;
     bool on_terminal; /* the terminal on 0 was ours at the start: members get it, and job control is passed on */
     bool ignores_int; /* INT was ignored when we were started */
-    struct hold_lines lines;
-    uint32_t signatures[HOLD_VIEW_SIGNATURES]; /* how often each was seen; index: row of signatures.def */
-    struct hold_status status;
-    int notify_fd, above_fd; /* above: connected to the NOTIFY_SOCKET that we were given, or -1 */
-    char notify_path[108];
+    int listen_fd, notify_fd, above_fd; /* above: connected to the NOTIFY_SOCKET that we were given, or -1 */
     uint64_t generation;
-    char digest[72];       /* of the proven model, as the verify job told it; "" before */
 
     uint64_t now_ms;       /* of the last wake-up */
     uint64_t started_ms, started_wall_s, cold_start_ms;
@@ -173,13 +162,29 @@ struct hold_core {
     uint64_t phase_since_ms;
     bool is_ready, is_started; /* as last published; was ready once */
     bool report_is_due, report_failed;
-    struct hold_view_phase phases[HOLD_VIEW_PHASES];
-    uint32_t n_phases;
-    struct hold_view_finding findings[HOLD_VIEW_FINDINGS];
-    uint32_t n_findings;
+    uint32_t n_phases, n_findings;
     uint64_t orphans_reaped, progress_said_ms;
     uint32_t random;       /* state of the jitter */
 
+    struct hold_sandbox_facts facts;
+    struct hold_memory memory; /* the last reading */
+    struct hold_record record;
+    struct hold_store store;
+    struct hold_view_phase phases[HOLD_VIEW_PHASES];
+    struct hold_tree tree;
+    struct hold_output output;
+    struct hold_ending ending;
+    struct hold_job job;
+    struct hold_member members[HOLD_CONFIG_SERVERS];
+
+    struct hold_cgroup cgroup;
+    char prefix[4096], loader[4096]; /* loader "": programs are started directly */
+    char notify_path[108];
+    char digest[72];       /* of the proven model, as the verify job told it; "" before */
+    struct hold_view_finding findings[HOLD_VIEW_FINDINGS];
+    uint32_t signatures[HOLD_VIEW_SIGNATURES]; /* how often each was seen; index: row of signatures.def */
+    struct hold_lines lines;
+    struct hold_status status;
 };
 
 /* Opens whatever outlives children (record, listening socket, status, output). config, inherited and environment are
@@ -188,6 +193,7 @@ HOLD_MUST int hold_core_init(struct hold_core *core, const struct hold_config *c
                              const char *const *environment, const sigset_t *signals, int *ret_status, struct hold_err *err);
 /* Runs until EXITED; the exit code that the policy fixed. */
 int hold_core_run(struct hold_core *core);
+/* Takes back what outlives a process: socket files. Descriptors and memory are the kernel's to take, which it does at once. */
 void hold_core_release(struct hold_core *core);
 /* What was to be executed, for a message: the command's first word, or the name of our own program. NULL: a job. */
 const char *hold_core_program(const struct hold_member *m);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -96,13 +97,19 @@ int hold_loop_wait(struct hold_loop *loop, uint64_t deadline_ms, struct hold_rea
 }
 
 int hold_loop_signal(struct hold_loop *loop, pid_t *ret_sender) {
-    struct signalfd_siginfo info;
-    ssize_t n;
-    do
-        n = read(loop->signal_fd, &info, sizeof(info));
-    while (n < 0 && errno == EINTR);
-    if (n != (ssize_t) sizeof(info))
-        return 0;
-    *ret_sender = (pid_t) info.ssi_pid;
-    return (int) info.ssi_signo;
+    struct signalfd_siginfo infos[HOLD_LOOP_SIGNALS];
+    if (loop->at_signal == loop->n_signals) {
+        bool was_short = loop->n_signals > 0 && loop->n_signals < HOLD_LOOP_SIGNALS;
+        loop->n_signals = loop->at_signal = 0;
+        ssize_t n = was_short ? 0 : read(loop->signal_fd, infos, sizeof(infos)); /* a short read left none */
+        for (ssize_t i = 0; i < n / (ssize_t) sizeof(infos[0]); i++) {
+            loop->signals[i].number = (int) infos[i].ssi_signo;
+            loop->signals[i].sender = (pid_t) infos[i].ssi_pid;
+            loop->n_signals++;
+        }
+        if (loop->n_signals == 0)
+            return 0;
+    }
+    *ret_sender = loop->signals[loop->at_signal].sender;
+    return loop->signals[loop->at_signal++].number;
 }

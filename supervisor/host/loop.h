@@ -39,10 +39,16 @@ struct hold_ready {
 
 #define HOLD_LOOP_BATCH 64
 #define HOLD_SIGNAL_SET_BYTES 8 /* what the kernel takes of a sigset_t: 64 signals */
+#define HOLD_LOOP_SIGNALS 4
 
 struct hold_loop {
     int epoll_fd;
     int signal_fd;
+    uint8_t n_signals, at_signal; /* of a read that brought several */
+    struct {
+        int number;
+        pid_t sender;
+    } signals[HOLD_LOOP_SIGNALS];
 };
 
 /* signals: already blocked by the caller (the first statement of main); they arrive as HOLD_ON_SIGNAL. */

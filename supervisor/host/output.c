@@ -326,9 +326,11 @@ static void stream_end(struct hold_output *h, struct hold_output_source *s, int 
 
 int hold_output_open(struct hold_output *o, int out_fd, int err_fd, bool block, hold_output_line_fn *on_line,
                      void *context, struct hold_err *err) {
-    *o = (struct hold_output) { .epoll_fd = -1, .block = block, .on_line = on_line, .context = context };
+    o->block = block;
+    o->on_line = on_line;
+    o->context = context;
     for (size_t i = 0; i < HOLD_OUTPUT_SOURCES; i++)
-        o->source[i] = (struct hold_output_source) { .who = -1, .stream = { { .fd = -1 }, { .fd = -1 } } };
+        o->source[i].who = o->source[i].stream[0].fd = o->source[i].stream[1].fd = -1;
     o->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (o->epoll_fd < 0)
         return hold_fail(err, HOLD_E_IO, errno, "epoll of the output");

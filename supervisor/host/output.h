@@ -69,7 +69,7 @@ struct hold_output {
     uint64_t lost_lines, lost_bytes; /* since the beginning */
 };
 
-/* out_fd, err_fd: ours, not taken over. on_line may be NULL. */
+/* *o is zeroed by the caller. out_fd, err_fd: ours, not taken over. on_line may be NULL. */
 HOLD_MUST int hold_output_open(struct hold_output *o, int out_fd, int err_fd, bool block, hold_output_line_fn *on_line,
                                void *context, struct hold_err *err);
 void hold_output_close(struct hold_output *o);

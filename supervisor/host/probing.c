@@ -66,6 +66,8 @@ static void cancel(struct hold_core *core, struct hold_asking *a) {
 }
 
 void hold_probing_begin(struct hold_core *core, struct hold_member *m, uint64_t now_ms) {
+    if (!m->is_asked)
+        return;
     for (enum hold_question q = 0; q < HOLD_ASK_COUNT; q++) {
         struct hold_asking *a = &m->ask[q];
         cancel(core, a);
@@ -77,6 +79,8 @@ void hold_probing_begin(struct hold_core *core, struct hold_member *m, uint64_t 
 }
 
 void hold_probing_follow(struct hold_core *core, struct hold_member *m, uint64_t now_ms) {
+    if (!m->is_asked)
+        return;
     for (enum hold_question q = 0; q < HOLD_ASK_COUNT; q++) {
         struct hold_asking *a = &m->ask[q];
         const char *text = text_of(m, q);
@@ -102,6 +106,8 @@ void hold_probing_follow(struct hold_core *core, struct hold_member *m, uint64_t
 }
 
 void hold_probing_end(struct hold_core *core, struct hold_member *m) {
+    if (!m->is_asked)
+        return;
     for (enum hold_question q = 0; q < HOLD_ASK_COUNT; q++) {
         cancel(core, &m->ask[q]);
         m->ask[q].is_on = false;
@@ -195,7 +201,7 @@ void hold_probing_on_ready(struct hold_core *core, unsigned index, uint64_t now_
 uint64_t hold_probing_deadline_ms(const struct hold_core *core) {
     uint64_t next = HOLD_NEVER;
     for (size_t i = 0; i < core->n_members; i++) {
-        for (enum hold_question q = 0; q < HOLD_ASK_COUNT; q++) {
+        for (enum hold_question q = 0; core->members[i].is_asked && q < HOLD_ASK_COUNT; q++) {
             const struct hold_asking *a = &core->members[i].ask[q];
             if (!a->is_on || (a->exec.pid > 0 && !hold_probe_io_running(&a->io)))
                 continue;
@@ -209,7 +215,7 @@ uint64_t hold_probing_deadline_ms(const struct hold_core *core) {
 void hold_probing_on_time(struct hold_core *core, uint64_t now_ms) {
     for (size_t i = 0; i < core->n_members; i++) {
         struct hold_member *m = &core->members[i];
-        for (enum hold_question q = 0; q < HOLD_ASK_COUNT; q++) {
+        for (enum hold_question q = 0; m->is_asked && q < HOLD_ASK_COUNT; q++) {
             struct hold_asking *a = &m->ask[q];
             if (!a->is_on)
                 continue;
@@ -228,7 +234,7 @@ void hold_probing_on_time(struct hold_core *core, uint64_t now_ms) {
 
 bool hold_probing_on_exit(struct hold_core *core, pid_t pid, int wait_status, uint64_t now_ms) {
     for (size_t i = 0; i < core->n_members; i++) {
-        for (enum hold_question q = 0; q < HOLD_ASK_COUNT; q++) {
+        for (enum hold_question q = 0; core->members[i].is_asked && q < HOLD_ASK_COUNT; q++) {
             struct hold_asking *a = &core->members[i].ask[q];
             if (a->exec.pid != pid)
                 continue;

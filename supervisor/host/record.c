@@ -35,9 +35,12 @@ static uint64_t sum_of(const struct hold_record_life *life) {
 
 int hold_record_open(struct hold_record *r, const char *folder, struct hold_err *err) {
     *r = (struct hold_record) { .lock_fd = -1 };
-    if (hold_mkdirs(folder, 0755, err) < 0)
-        return hold_wrap(err, "state folder '%s'", folder);
     hold_autofd dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0) {
+        if (hold_mkdirs(folder, 0755, err) < 0)
+            return hold_wrap(err, "state folder '%s'", folder);
+        dir = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    }
     hold_autofd fd = dir < 0 ? -1 : openat(dir, "record", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return hold_fail(err, HOLD_E_IO, errno, "open '%s/record'", folder);
@@ -48,15 +51,18 @@ int hold_record_open(struct hold_record *r, const char *folder, struct hold_err 
         return hold_fail(err, HOLD_E_IO, errno, "'%s/record' is not a regular file", folder);
     bool fits = st.st_size == (off_t) sizeof(struct hold_record_page);
     /* Blocks are taken now, so that a store into the mapping can never meet a full disk (SIGBUS). */
-    if ((!fits && ftruncate(fd, 0) < 0) || posix_fallocate(fd, 0, (off_t) sizeof(struct hold_record_page)) != 0)
+    bool has_blocks = fits && st.st_blocks > 0;
+    if ((!fits && ftruncate(fd, 0) < 0) || (!has_blocks && posix_fallocate(fd, 0, (off_t) sizeof(struct hold_record_page)) != 0))
         return hold_fail(err, HOLD_E_IO, errno, "make '%s/record'", folder);
+    struct hold_record_page before; /* a look at the mapping would cost a page fault of its own */
+    fits = fits && pread(fd, &before, sizeof(before), 0) == (ssize_t) sizeof(before);
     void *p = mmap(NULL, sizeof(struct hold_record_page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (p == MAP_FAILED)
         return hold_fail(err, HOLD_E_IO, errno, "map '%s/record'", folder);
     r->page = p;
     r->lock_fd = hold_take_fd(&fd);
-    for (size_t i = 0; i < HOLD_RECORD_MEMBERS && fits && r->page->magic == HOLD_RECORD_MAGIC; i++) {
-        struct hold_record_slot slot = r->page->slots[i];
+    for (size_t i = 0; i < HOLD_RECORD_MEMBERS && fits && before.magic == HOLD_RECORD_MAGIC; i++) {
+        struct hold_record_slot slot = before.slots[i];
         slot.life.name[sizeof(slot.life.name) - 1] = '\0';
         slot.life.phase[sizeof(slot.life.phase) - 1] = '\0';
         if (slot.sum == sum_of(&slot.life))

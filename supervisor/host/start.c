@@ -25,18 +25,18 @@
 
 /* One child is prepared at a time. */
 static struct {
-    const char *argv[MAX_WORDS + 1];
-    size_t n_argv;
-    const char *envp[MAX_ENV + 1];
-    size_t n_envp;
-    char text[TEXT_BYTES]; /* of the words that were made here */
-    size_t n_text;
+    char text[TEXT_BYTES]; /* of the words that were made here, from its end down: next to the first words */
+    size_t n_argv, n_envp, n_text;
     bool is_full;
+    const char **argv, **envp; /* envp begins where argv ends: words first, then variables */
+    const char *words[MAX_WORDS + MAX_ENV + 2];
 } made;
 
 static void begin(void) {
     made.n_argv = made.n_envp = made.n_text = 0;
     made.is_full = false;
+    made.argv = made.words;
+    made.envp = made.words + 1;
 }
 
 static void word(const char *text) {
@@ -45,20 +45,25 @@ static void word(const char *text) {
     else
         made.argv[made.n_argv++] = text;
     made.argv[made.n_argv] = NULL;
+    made.envp = made.argv + made.n_argv + 1;
 }
 
 HOLD_PRINTF(1, 2) static const char *text_of(const char *format, ...) {
-    va_list args;
+    va_list args, again;
     va_start(args, format);
-    char *at = made.text + made.n_text;
-    int n = vsnprintf(at, sizeof(made.text) - made.n_text, format, args);
-    va_end(args);
-    if (n < 0 || (size_t) n >= sizeof(made.text) - made.n_text) {
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    size_t left = sizeof(made.text) - made.n_text;
+    char *at = made.text + left - (n < 0 || (size_t) n >= left ? 0 : (size_t) n + 1);
+    if (at < made.text + left) {
+        made.n_text += (size_t) n + 1;
+        (void) vsnprintf(at, (size_t) n + 1, format, again);
+    } else {
         made.is_full = true;
-        return "";
     }
-    made.n_text += (size_t) n + 1;
-    return at;
+    va_end(again);
+    va_end(args);
+    return made.is_full ? "" : at;
 }
 
 /* --name value, unless the value is empty */
@@ -175,8 +180,9 @@ int hold_start_find_prefix(char *prefix, size_t n_prefix, struct hold_err *err) 
 }
 
 int hold_start_init(struct hold_core *core, struct hold_err *err) {
-    (void) hold_start_find_prefix(core->prefix, sizeof(core->prefix), NULL); /* "": only programs of our own need it */
-    bool needs_ours = core->config->mode == HOLD_MODE_RUN || core->config->preflight || core->config->model_sources.n > 0;
+    bool needs_ours = core->config->mode == HOLD_MODE_RUN || core->config->preflight || core->config->model_sources.n > 0 || core->config->needs.n > 0;
+    if (needs_ours || core->config->sandbox != HOLD_SANDBOX_OFF)
+        (void) hold_start_find_prefix(core->prefix, sizeof(core->prefix), NULL); /* "": only programs of our own need it */
     if (needs_ours)
         find_loader(core);
     core->facts = (struct hold_sandbox_facts) { .uid = geteuid(), .gid = getegid() }; /* whose the output pipes are, sandbox or not */
@@ -208,7 +214,6 @@ struct lists {
     struct hold_sandbox_grant grants[HOLD_STRS_MAX + 16];
     size_t n_grants;
     uint16_t bind[HOLD_STRS_MAX], connect[HOLD_STRS_MAX];
-    size_t n_bind, n_connect;
     int keep[HOLD_CHILD_FDS + 1];
 };
 
@@ -288,54 +293,61 @@ static const char *scratch_of(const struct hold_core *core, enum hold_profile pr
     return profile == HOLD_PROFILE_FOREIGN && access(folder, F_OK) == 0 ? folder : NULL;
 }
 
+static struct lists lists;
+
+/* The program itself, and what it is granted. */
+static int add_grants(struct hold_core *core, const struct hold_server_config *server, struct hold_sandbox_request *request, struct hold_err *err) {
+    const struct hold_config *c = core->config;
+    static char absolute[PATH_MAX];
+    char program[PATH_MAX];
+    const char *folder = core->inherited->folder;
+    int status;
+    if (hold_child_find(made.argv[0], path_of(core, server), folder, program, sizeof(program), &status, err) < 0)
+        return -1;
+    if (program[0] != '/' && folder[0]) { /* relative to where process 1 was started, which it has left */
+        if ((size_t) snprintf(absolute, sizeof(absolute), "%s/%s", folder, program) >= sizeof(absolute))
+            return hold_fail(err, HOLD_E_LIMIT, 0, "the path of '%s' is too long", program);
+        memcpy(program, absolute, strlen(absolute) + 1);
+    }
+    if (!realpath(program, absolute))
+        return hold_fail(err, HOLD_E_MISSING, errno, "resolve '%s'", program);
+    request->program = absolute;
+    if (server && read_grants(&server->grants, &lists, err) < 0)
+        return -1;
+    if (!server)
+        job_grants(core, request->profile, &lists);
+    if (request->model_dir && access(request->model_dir, F_OK) < 0)
+        request->model_dir = NULL; /* there is nothing to grant; whoever needs it says that it is missing */
+    if (read_user(c->run_as, &request->run_uid, &request->run_gid, err) < 0)
+        return -1;
+    request->scratch_dir = scratch_of(core, request->profile);
+    request->grants = lists.grants;
+    request->n_grants = lists.n_grants;
+    request->bind_ports = lists.bind;
+    request->n_bind_ports = read_ports(&c->bind_ports, lists.bind);
+    request->connect_ports = lists.connect;
+    request->n_connect_ports = read_ports(&c->connect_ports, lists.connect);
+    request->is_network_free = request->profile == HOLD_PROFILE_FOREIGN && request->n_bind_ports + request->n_connect_ports == 0;
+    return 0;
+}
+
 /* Plan for a child whose command line stands in made.argv. n_fds descriptors from 3 up survive. */
 static int plan_for(struct hold_core *core, enum hold_profile profile, const struct hold_server_config *server, size_t n_fds,
                     struct hold_sandbox_plan **plan, struct hold_err *err) {
     const struct hold_config *c = core->config;
-    static struct lists l;
-    l = (struct lists) { 0 };
+    lists.n_grants = 0;
     if (!*plan && !(*plan = calloc(1, sizeof(**plan))))
         return hold_fail(err, HOLD_E_LIMIT, ENOMEM, "plan the sandbox");
     for (size_t i = 0; i < n_fds; i++)
-        l.keep[i] = 3 + (int) i;
+        lists.keep[i] = 3 + (int) i;
     struct hold_sandbox_request request = {
         .profile = profile, .level = (enum hold_sandbox_level) c->sandbox, .prefix = *core->prefix ? core->prefix : NULL, .model_dir = *c->model_dir ? c->model_dir : NULL,
-        .scratch_dir = scratch_of(core, profile), .keep_fds = l.keep, .n_keep_fds = n_fds, .env_names = c->env_keep.at, .n_env_names = c->env_keep.n,
+        .keep_fds = lists.keep, .n_keep_fds = n_fds, .env_names = c->env_keep.at, .n_env_names = c->env_keep.n,
     };
     if (c->sandbox == HOLD_SANDBOX_OFF && *c->run_as)
         return hold_fail(err, HOLD_E_CONFIG, 0, "--run-as is done by the sandbox, which is off: add --sandbox best-effort");
-    char program[PATH_MAX], absolute[PATH_MAX];
-    const char *folder = core->inherited->folder;
-    int status;
-    if (c->sandbox != HOLD_SANDBOX_OFF) {
-        if (hold_child_find(made.argv[0], path_of(core, server), folder, program, sizeof(program), &status, err) < 0)
-            return -1;
-        if (program[0] != '/' && folder[0]) { /* relative to where process 1 was started, which it has left */
-            if ((size_t) snprintf(absolute, sizeof(absolute), "%s/%s", folder, program) >= sizeof(absolute))
-                return hold_fail(err, HOLD_E_LIMIT, 0, "the path of '%s' is too long", program);
-            memcpy(program, absolute, strlen(absolute) + 1);
-        }
-        if (!realpath(program, absolute))
-            return hold_fail(err, HOLD_E_MISSING, errno, "resolve '%s'", program);
-        request.program = absolute;
-        if (server && read_grants(&server->grants, &l, err) < 0)
-            return -1;
-        if (!server)
-            job_grants(core, profile, &l);
-        if (request.model_dir && access(request.model_dir, F_OK) < 0)
-            request.model_dir = NULL; /* there is nothing to grant; whoever needs it says that it is missing */
-        if (read_user(c->run_as, &request.run_uid, &request.run_gid, err) < 0)
-            return -1;
-        l.n_bind = read_ports(&c->bind_ports, l.bind);
-        l.n_connect = read_ports(&c->connect_ports, l.connect);
-        request.grants = l.grants;
-        request.n_grants = l.n_grants;
-        request.bind_ports = l.bind;
-        request.n_bind_ports = l.n_bind;
-        request.connect_ports = l.connect;
-        request.n_connect_ports = l.n_connect;
-        request.is_network_free = profile == HOLD_PROFILE_FOREIGN && l.n_bind + l.n_connect == 0;
-    }
+    if (c->sandbox != HOLD_SANDBOX_OFF && add_grants(core, server, &request, err) < 0)
+        return -1;
     if (hold_sandbox_plan_for(&request, &core->facts, *plan, err) < 0)
         return hold_wrap(err, "sandbox of '%s'", server ? server->name : hold_profile_name(profile));
     return c->sandbox == HOLD_SANDBOX_OFF ? 0 : hold_sandbox_prepare(*plan, err);
@@ -449,10 +461,12 @@ static int control_pair(int *ret_ours, int *ret_theirs, struct hold_err *err) {
     return 0;
 }
 
-static int watch(struct hold_core *core, const struct hold_child *child, int control_fd, int index, struct hold_err *err) {
+static int watch(struct hold_core *core, const struct hold_child *child, int control_fd, int index, uint64_t now_ms, struct hold_err *err) {
     if (child->pidfd >= 0 && hold_loop_add(&core->loop, child->pidfd, HOLD_ON_DEATH, (uint16_t) index, EPOLLIN, err) < 0)
         return -1;
-    if (hold_loop_add(&core->loop, child->exec_fd, HOLD_ON_EXEC, (uint16_t) index, EPOLLIN, err) < 0)
+    if (core->config->sandbox == HOLD_SANDBOX_OFF) /* nothing hangs on the moment of its exec; a failure is a death, which is seen at once */
+        core->settle_ms = HOLD_MIN(core->settle_ms, now_ms + HOLD_SETTLE_MS);
+    else if (hold_loop_add(&core->loop, child->exec_fd, HOLD_ON_EXEC, (uint16_t) index, EPOLLIN, err) < 0)
         return -1;
     return control_fd < 0 ? 0 : hold_loop_add(&core->loop, control_fd, HOLD_ON_CONTROL, (uint16_t) index, EPOLLIN, err);
 }
@@ -519,7 +533,6 @@ int hold_start_member(struct hold_core *core, struct hold_member *m, uint64_t no
     hold_autofd ours = -1, theirs = -1, out = -1, errs = -1;
     struct hold_child_request r = { .inherited = core->inherited, .in_fd = -1, .out_fd = -1, .err_fd = -1, .control_fd = -1,
                                     .own_group = true, .take_terminal = core->on_terminal && tcgetpgrp(0) == getpgrp() };
-    (void) now_ms;
     *ret_status = HOLD_EXIT_INTERNAL;
     begin();
     build_member(core, m);
@@ -527,6 +540,8 @@ int hold_start_member(struct hold_core *core, struct hold_member *m, uint64_t no
     if (m->config->is_ours && control_pair(&ours, &theirs, err) < 0)
         return -1;
     r.control_fd = theirs;
+    if (core->config->sandbox == HOLD_SANDBOX_OFF)
+        m->plan = &m->open_plan;
     if (plan_for(core, profile_of(core, m), m->config, r.n_listen + (theirs >= 0), &m->plan, err) < 0) {
         *ret_status = err->code == HOLD_E_DENIED ? HOLD_EXIT_SANDBOX : err->code == HOLD_E_MISSING ? 127 : HOLD_EXIT_CONFIG;
         return -1;
@@ -543,7 +558,7 @@ int hold_start_member(struct hold_core *core, struct hold_member *m, uint64_t no
         return -1;
     m->control_fd = hold_take_fd(&ours);
     core->tree.owners[m->index] = (struct hold_tree_owner) { .pid = m->child.pid, .name = m->config->name };
-    return watch(core, &m->child, m->control_fd, m->index, err);
+    return watch(core, &m->child, m->control_fd, m->index, now_ms, err);
 }
 
 /* Where it is fetched to and not there yet: what does not exist cannot be granted, and the child may not be able to make it. */
@@ -588,7 +603,7 @@ int hold_start_job(struct hold_core *core, enum hold_job_kind kind, uint64_t now
     job->control_fd = hold_take_fd(&ours);
     job->started_ms = now_ms;
     core->tree.owners[HOLD_CORE_JOB] = (struct hold_tree_owner) { .pid = job->child.pid, .is_apart = true };
-    return watch(core, &job->child, job->control_fd, HOLD_CORE_JOB, err);
+    return watch(core, &job->child, job->control_fd, HOLD_CORE_JOB, now_ms, err);
 }
 
 int hold_start_exec_probe(struct hold_core *core, struct hold_member *m, const char *command, struct hold_child *ret_child, struct hold_err *err) {

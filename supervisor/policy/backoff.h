@@ -26,10 +26,10 @@ uint64_t hold_restarts_next_ms(struct hold_restarts *r, const struct hold_backof
 /* At most max spendings in a sliding window. Zero max or zero window: no limit. max is cut to HOLD_BUDGET_MAX. */
 #define HOLD_BUDGET_MAX 2048
 struct hold_budget {
-    uint32_t max;
-    uint64_t window_ms;
     uint64_t spent_ms[HOLD_BUDGET_MAX]; /* the newest n times, a ring */
     uint32_t n, at;
+    uint32_t max;
+    uint64_t window_ms;
 };
 
 /* Spends one at now_ms; false, and nothing is spent, when max were spent in the window that ends now. */

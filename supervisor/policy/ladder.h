@@ -18,8 +18,8 @@ struct hold_rung {
 };
 
 struct hold_ladder {
-    struct hold_rung rungs[HOLD_LADDER_MAX]; /* rungs[0] is rung 1 */
     size_t n;
+    struct hold_rung rungs[HOLD_LADDER_MAX]; /* rungs[0] is rung 1 */
 };
 
 /* More than 90 % of the limit is in use. */

@@ -55,7 +55,7 @@ static const char *const secret_words[] = { "TOKEN", "SECRET", "PASSWORD", "PASS
 static bool has_word(const char *name, size_t n_name, const char *word) {
     size_t n = strlen(word);
     for (size_t i = 0; i + n <= n_name; i++)
-        if (memcmp(name + i, word, n) == 0)
+        if (name[i] == word[0] && memcmp(name + i, word, n) == 0)
             return true;
     return false;
 }

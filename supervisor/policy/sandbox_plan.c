@@ -292,8 +292,13 @@ int hold_sandbox_plan_for(const struct hold_sandbox_request *request, const stru
                           struct hold_sandbox_plan *ret_plan, struct hold_err *err) {
     const struct hold_sandbox_request *q = request;
     struct hold_sandbox_plan *plan = ret_plan;
-    *plan = (struct hold_sandbox_plan) { .profile = q->profile, .level = q->level, .supervisor_pid = facts->supervisor_pid,
-                                         .supervisor_pgid = facts->supervisor_pgid, .uid = facts->uid, .n_text = 1 };
+    if (q->level != HOLD_SANDBOX_OFF || plan->n_text > 0) /* 22 KiB of zeros are not written over zeros */
+        *plan = (struct hold_sandbox_plan) { .n_text = q->level != HOLD_SANDBOX_OFF };
+    plan->profile = q->profile;
+    plan->level = q->level;
+    plan->supervisor_pid = facts->supervisor_pid;
+    plan->supervisor_pgid = facts->supervisor_pgid;
+    plan->uid = facts->uid;
     if (check_request(q, err) < 0)
         return -1;
     if (q->level == HOLD_SANDBOX_OFF)

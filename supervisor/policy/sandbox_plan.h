@@ -196,22 +196,19 @@ struct hold_sandbox_plan {
     enum hold_sandbox_level level;
     int32_t supervisor_pid, supervisor_pgid;
     uint32_t uid; /* the user the child will be */
-    size_t n_ops;
-    struct hold_sandbox_op ops[HOLD_SANDBOX_OPS_MAX];
-    size_t n_keep;
-    int keep[HOLD_SANDBOX_KEEP_MAX];
-    size_t n_env;
-    uint32_t env_at[HOLD_SANDBOX_ENV_MAX]; /* names, offsets into text */
+    size_t n_ops, n_keep, n_env, n_text;
     bool is_env_scrubbed;
     bool is_exec_once;
     bool is_wx_filtered; /* W^X by filter, since the kernel lacks MDWE */
     bool has_datagrams;  /* UDP, which no port rule holds: who resolves names, and a foreign server without port rules */
+    struct hold_sandbox_op ops[HOLD_SANDBOX_OPS_MAX];
+    int keep[HOLD_SANDBOX_KEEP_MAX];
+    uint32_t env_at[HOLD_SANDBOX_ENV_MAX]; /* names, offsets into text */
     struct hold_layer_note layers[HOLD_LAYER_COUNT];
-    size_t n_text;
     char text[HOLD_SANDBOX_TEXT_MAX];
 };
 
-/* Makes the plan. Level OFF gives a plan without operations. Fails with
+/* Makes the plan; *ret_plan is zero or holds an earlier one. Level OFF gives a plan without operations. Fails with
  *   CONFIG when the request is wrong (no profile, a relative path, descriptors not ascending, run_uid without root),
  *   LIMIT  when it does not fit,
  *   DENIED under STRICT when a layer cannot be had; the text lists every such layer with its reason (exit status 100).

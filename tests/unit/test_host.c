@@ -361,6 +361,7 @@ static int load(enum hold_mode mode, int argc, const char *const *argv, struct h
     for (int i = 0; i < argc; i++)
         copy[i] = (char *) (uintptr_t) argv[i];
     hold_config_store_release(&store);
+    *c = (struct hold_config) { 0 };
     int result = hold_config_load(mode, argc, copy, environment, c, &store, &words, &mistakes, &err);
     (void) snprintf(text, text_bytes, "%s", mistakes.data ? mistakes.data : "");
     return result;
