@@ -1,4 +1,4 @@
-/* probe_io.c - one non-blocking probe conversation: http, tcp, exec, counter. Floor: supervisor/host. */
+/* probe_io.c - one non-blocking probe conversation: http, tcp, exec, grpc, counter. Floor: supervisor/host. */
 #include "supervisor/host/probe_io.h"
 
 #include "base/auto.h"
@@ -122,7 +122,7 @@ int hold_probe_target_parse(const char *text, struct hold_probe_target *ret_targ
         enum hold_probe_kind kind;
     } schemes[] = {
         { "exec:", 5, HOLD_PROBE_EXEC }, { "counter:http://", 15, HOLD_PROBE_COUNTER }, { "counter::", 8, HOLD_PROBE_COUNTER },
-        { "http://", 7, HOLD_PROBE_HTTP }, { "tcp://", 6, HOLD_PROBE_TCP }, { ":", 0, HOLD_PROBE_HTTP },
+        { "http://", 7, HOLD_PROBE_HTTP }, { "tcp://", 6, HOLD_PROBE_TCP }, { "grpc://", 7, HOLD_PROBE_GRPC }, { ":", 0, HOLD_PROBE_HTTP },
     };
     struct hold_probe_target t = { 0 };
     const char *at = text;
@@ -132,10 +132,10 @@ int hold_probe_target_parse(const char *text, struct hold_probe_target *ret_targ
         t.kind = schemes[i].kind;
         at = text + schemes[i].drop;
     }
-    if (!t.kind && (strncmp(text, "https://", 8) == 0 || strncmp(text, "counter:https://", 16) == 0))
+    if (!t.kind && (strncmp(text, "https://", 8) == 0 || strncmp(text, "grpcs://", 8) == 0 || strncmp(text, "counter:https://", 16) == 0))
         return hold_fail(err, HOLD_E_CONFIG, 0, "check '%s': process 1 speaks no TLS; use tcp:// or exec:", text);
     if (!t.kind)
-        return hold_fail(err, HOLD_E_CONFIG, 0, "check '%s' is none of http://HOST:PORT/PATH, tcp://HOST:PORT, :PORT/PATH, counter:http://HOST:PORT/PATH, exec:COMMAND", text);
+        return hold_fail(err, HOLD_E_CONFIG, 0, "check '%s' is none of http://HOST:PORT/PATH, :PORT/PATH, tcp://HOST:PORT, grpc://HOST:PORT/SERVICE, counter:http://HOST:PORT/PATH, exec:COMMAND", text);
     if (t.kind != HOLD_PROBE_EXEC) {
         const size_t n = t.kind == HOLD_PROBE_COUNTER ? strcspn(at, " \t") : strlen(at);
         const size_t authority = HOLD_MIN(strcspn(at, "/?#"), n);
@@ -145,6 +145,9 @@ int hold_probe_target_parse(const char *text, struct hold_probe_target *ret_targ
             return hold_fail(err, HOLD_E_CONFIG, 0, "check '%s': tcp:// has no path", text);
         if (parse_path(text, at + authority, n - authority, t.kind == HOLD_PROBE_COUNTER ? "/metrics" : "/", &t, err) < 0)
             return -1;
+        if (t.kind == HOLD_PROBE_GRPC && strlen(t.path + 1) >= HOLD_GRPC_SERVICE_BYTES)
+            return hold_fail(err, HOLD_E_LIMIT, 0, "check '%s': the service's name has %zu bytes, the limit is %d", text, strlen(t.path + 1),
+                             HOLD_GRPC_SERVICE_BYTES - 1);
         at += n;
     }
     if ((t.kind == HOLD_PROBE_EXEC || t.kind == HOLD_PROBE_COUNTER) && parse_command(text, at, &t, err) < 0)
@@ -160,7 +163,9 @@ struct hold_probe_io hold_probe_io_idle(void) {
 static void go_idle(struct hold_probe_io *io) {
     hold_close_fd(&io->fd);
     free(io->page);
+    free(io->grpc);
     io->page = NULL;
+    io->grpc = NULL;
     io->wants_more = false;
     io->step = STEP_IDLE;
     io->deadline_ms = UINT64_MAX;
@@ -290,14 +295,61 @@ static enum hold_answer on_page(struct hold_probe_io *io) {
     return HOLD_ANSWER_NONE;
 }
 
+/* What it wants to say is sent as far as the peer takes it. */
+static enum hold_answer send_grpc(struct hold_probe_io *io) {
+    struct hold_grpc *g = io->grpc;
+    while (g->n_out > 0) {
+        const ssize_t n = send(io->fd, g->out, g->n_out, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return HOLD_ANSWER_NONE;
+        if (n < 0)
+            return answer(io, HOLD_ANSWER_FAIL, "send: %s", strerror(errno));
+        g->n_out -= (size_t) n;
+        memmove(g->out, g->out + n, g->n_out);
+    }
+    return HOLD_ANSWER_NONE;
+}
+
+static enum hold_answer on_grpc(struct hold_probe_io *io) {
+    struct hold_grpc *g = io->grpc;
+    uint8_t bytes[8192];
+    io->wants_more = false;
+    for (size_t turn = 0; turn < HOLD_PROBE_TURN_BYTES;) {
+        if (send_grpc(io) != HOLD_ANSWER_NONE)
+            return HOLD_ANSWER_FAIL;
+        const ssize_t n = recv(io->fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return HOLD_ANSWER_NONE;
+        if (n < 0)
+            return answer(io, HOLD_ANSWER_FAIL, "receive: %s", strerror(errno));
+        if (n == 0)
+            hold_grpc_end(g);
+        hold_grpc_feed(g, bytes, (size_t) n);
+        if (g->word != HOLD_GRPC_MORE) {
+            char why[sizeof g->why]; /* g goes with the conversation */
+            memcpy(why, g->why, sizeof why);
+            return answer(io, g->word == HOLD_GRPC_SERVING ? HOLD_ANSWER_PASS : HOLD_ANSWER_FAIL, "%s", why);
+        }
+        turn += (size_t) n;
+    }
+    io->wants_more = true;
+    return HOLD_ANSWER_NONE;
+}
+
 enum hold_answer hold_probe_io_on_ready(struct hold_probe_io *io) {
     enum hold_answer a = HOLD_ANSWER_NONE;
     if (io->step == STEP_CONNECTING)
         a = on_connect(io);
+    if (a == HOLD_ANSWER_NONE && io->step == STEP_SENDING && io->kind == HOLD_PROBE_GRPC)
+        io->step = STEP_READING; /* it says and reads in turns */
     if (a == HOLD_ANSWER_NONE && io->step == STEP_SENDING)
         a = on_send(io);
     if (a == HOLD_ANSWER_NONE && io->step == STEP_READING)
-        a = io->kind == HOLD_PROBE_COUNTER ? on_page(io) : on_read(io);
+        a = io->kind == HOLD_PROBE_COUNTER ? on_page(io) : io->kind == HOLD_PROBE_GRPC ? on_grpc(io) : on_read(io);
     return a;
 }
 
@@ -305,6 +357,13 @@ enum hold_answer hold_probe_io_on_ready(struct hold_probe_io *io) {
 static int prepare(struct hold_probe_io *io, const struct hold_probe_target *t, struct hold_err *err) {
     if (t->kind == HOLD_PROBE_TCP)
         return 0;
+    if (t->kind == HOLD_PROBE_GRPC) {
+        io->grpc = malloc(sizeof *io->grpc);
+        if (!io->grpc)
+            return hold_fail(err, HOLD_E_LIMIT, ENOMEM, "ask a gRPC health service");
+        hold_grpc_begin(io->grpc, t->host, t->path + 1);
+        return 0;
+    }
     if (t->kind == HOLD_PROBE_COUNTER) {
         io->page = calloc(1, sizeof *io->page);
         if (!io->page)

@@ -1,4 +1,4 @@
-/* probe_io.h - one non-blocking probe conversation: http, tcp, exec, counter. Floor: supervisor/host.
+/* probe_io.h - one non-blocking probe conversation: http, tcp, exec, grpc, counter. Floor: supervisor/host.
  *
  * Process 1 resolves no name: a target's host is a numeric address or "localhost" (127.0.0.1, then nothing else). What a
  * peer may send is bounded by HOLD_PROBE_IO_BYTES (a page of counters: HOLD_PROBE_PAGE_BYTES, which are read and not kept) and
@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "supervisor/policy/counter.h"
+#include "supervisor/policy/grpc.h"
 #include "supervisor/policy/http_answer.h"
 
 #include <stdbool.h>
@@ -23,7 +24,7 @@
 #define HOLD_PROBE_PAGE_BYTES ((size_t) 32 << 20) /* of a page of counters: more is a failure */
 #define HOLD_PROBE_TURN_BYTES ((size_t) 256 << 10) /* read in one go, then other work has its turn */
 
-enum hold_probe_kind { HOLD_PROBE_HTTP = 1, HOLD_PROBE_TCP, HOLD_PROBE_EXEC, HOLD_PROBE_COUNTER };
+enum hold_probe_kind { HOLD_PROBE_HTTP = 1, HOLD_PROBE_TCP, HOLD_PROBE_EXEC, HOLD_PROBE_GRPC, HOLD_PROBE_COUNTER };
 
 /* What is asked. Made by hold_probe_target_parse; text is borrowed from the configuration. */
 struct hold_probe_target {
@@ -31,14 +32,14 @@ struct hold_probe_target {
     struct sockaddr_storage addr; /* all but EXEC */
     socklen_t addr_bytes;
     char host[64];                /* for the Host header: "127.0.0.1:8000", "[::1]:8000" */
-    char path[256];               /* HTTP, COUNTER: begins with '/' */
+    char path[256];               /* HTTP, COUNTER: begins with '/'; GRPC: the service's name behind a '/' */
     const char *command;          /* EXEC: the text after "exec:", split at blanks by the caller; COUNTER: the words of
                                      policy/counter.h, "" for none; else NULL */
 };
 
 /* "http://HOST:PORT/PATH", "tcp://HOST:PORT", ":PORT/PATH" (http on 127.0.0.1), "exec:COMMAND ARG...",
- * "counter:http://HOST:PORT[/PATH] [WORDS]" (PATH is /metrics when left out). HOST is numeric or localhost; https is refused
- * by name. Pure. */
+ * "grpc://HOST:PORT[/SERVICE]" (the health protocol), "counter:http://HOST:PORT[/PATH] [WORDS]"
+ * (PATH is /metrics when left out). HOST is numeric or localhost; https is refused by name. Pure. */
 HOLD_MUST int hold_probe_target_parse(const char *text, struct hold_probe_target *ret_target, struct hold_err *err);
 
 enum hold_answer { HOLD_ANSWER_NONE, HOLD_ANSWER_PASS, HOLD_ANSWER_FAIL };
@@ -54,6 +55,7 @@ struct hold_probe_io {
     char out[512];
     char in[HOLD_PROBE_IO_BYTES];
     struct hold_probe_page *page; /* COUNTER, while it runs */
+    struct hold_grpc *grpc;       /* GRPC, while it runs */
     bool wants_more;        /* it stopped reading for the sake of others: register the descriptor anew */
     struct hold_counter_seen seen; /* COUNTER that passed: what the page said, which the caller judges */
     int http_status;        /* of the last answer, or 0 */
