@@ -73,7 +73,7 @@ const struct hold_opt hold_config_rows[] = {
       "when our output blocks: drop whole lines and count them, or block the server; direct hands it our own descriptors", .choices = "drop|block|direct" },
 
     { "ready", HOLD_OPT_STR, AT(health.ready), NULL, 0, 0,
-      "how the server is asked whether it is ready: http://127.0.0.1:PORT/PATH, tcp://HOST:PORT, exec:COMMAND, notify (sd_notify), or counter:http://HOST:PORT/metrics (answers, and moves while work is pending)",
+      "how the server is asked whether it is ready: http://127.0.0.1:PORT/PATH, tcp://HOST:PORT, grpc://HOST:PORT/SERVICE, exec:COMMAND, notify (sd_notify), or counter:http://HOST:PORT/metrics (answers, and moves while work is pending)",
       .key = "health.ready", .value = "CHECK" },
     { "live", HOLD_OPT_STR, AT(health.live), NULL, 0, 0, "the same for liveness; a server that fails it is killed and started again",
       .key = "health.live", .value = "CHECK" },
