@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/list.h"
 
 #include <inttypes.h>
@@ -128,14 +129,18 @@ static void put_value(struct line *line, const struct hold_log_field *f, bool is
 }
 
 static void put_time(struct line *line) {
-    struct timespec now;
+    uint64_t now_ms = hold_clock_ms(HOLD_CLOCK_WALL);
+    time_t now_s = (time_t) (now_ms / 1000);
     struct tm utc;
     char text[40], whole[56];
-    clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &utc);
+    gmtime_r(&now_s, &utc);
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(whole, sizeof whole, "%s.%03ld", text + (settings.is_text ? 11 : 0), now.tv_nsec / 1000000);
+    snprintf(whole, sizeof whole, "%s.%03u", text + (settings.is_text ? 11 : 0), (unsigned) (now_ms % 1000));
     puts_line(line, whole);
+}
+
+uint64_t hold_log_wall_s(void) {
+    return hold_clock_ms(HOLD_CLOCK_WALL) / 1000;
 }
 
 static void put_head(struct line *line, enum hold_log_level level, enum hold_event ev) {

@@ -48,6 +48,8 @@ struct hold_log_field {
 /* Once, from a program's main: the name in every line ("holdfast", "job:fetch", "engine"), and whether text or JSON
  * is written; is_text follows isatty(2) unless the caller knows better. name must live for ever. */
 void hold_log_open(const char *name, bool is_text);
+/* Seconds since 1970, for what people read; no deadline is made of it. */
+uint64_t hold_log_wall_s(void);
 void hold_log_set_level(enum hold_log_level least);
 /* For process 1: from now on a line that standard error has no room for is dropped and counted instead of waited for; the
  * next one that fits carries "lost_lines". */

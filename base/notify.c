@@ -96,6 +96,7 @@ static void take_control(struct msghdr *head, struct hold_notify *m) {
             struct ucred sender;
             memcpy(&sender, CMSG_DATA(c), sizeof sender);
             m->sender = sender.pid;
+            m->sender_uid = sender.uid;
         }
     }
 }
@@ -112,6 +113,7 @@ int hold_notify_recv(int fd, struct hold_notify *ret_message, struct hold_err *e
     m->n = 0;
     m->n_fds = 0;
     m->sender = 0;
+    m->sender_uid = (uid_t) -1;
     if (n < 0)
         m->text[0] = '\0';
     if (n < 0 && errno == EAGAIN)

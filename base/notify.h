@@ -25,6 +25,7 @@ struct hold_notify {
     int fds[HOLD_NOTIFY_MAX_FDS]; /* close-on-exec; the receiver owns them */
     size_t n_fds;
     pid_t sender; /* from SCM_CREDENTIALS, or 0 */
+    uid_t sender_uid; /* when sender is not 0 */
 };
 
 /* The value of key in the message as a view (not terminated; ends at the newline), or false. The first of a repeated key wins. */

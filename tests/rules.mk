@@ -41,6 +41,10 @@ $(BUILD)/tests/escape: HELPER_LIBS := -lpthread
 # make-plan stands in for the verify job where front and engine are started by hand.
 $(BUILD)/tests/make-plan: $(UNIT_LIB)
 $(BUILD)/tests/make-plan: HELPER_LIBS := $(UNIT_LIB)
+# driven-clock is holdfast with a clock that a test sets: all of it but base/clock.o.
+CLOCKED_OBJ := $(SUP_OBJ) $(HOST_OBJ) $(POLICY_OBJ) $(filter-out %/base/clock.o,$(BASE_OBJ)) $(CJSON_OBJ)
+$(BUILD)/tests/driven-clock: $(CLOCKED_OBJ)
+$(BUILD)/tests/driven-clock: HELPER_LIBS := $(CLOCKED_OBJ) -lseccomp -lcap
 # tok-encode stands beside another tokenizer.
 $(BUILD)/tests/tok-encode: $(UNIT_LIB)
 $(BUILD)/tests/tok-encode: HELPER_LIBS := $(UNIT_LIB)

@@ -18,6 +18,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* So late behind a deadline is no scheduling delay of a machine that works. */
+#define HOLD_LATE_MS 1000
+
 /* ---- events ---- */
 
 static void push(struct hold_core *core, int member, int event) {
@@ -50,6 +53,7 @@ static void enter_member(struct hold_core *core, struct hold_member *m, enum hol
     }
     if (next == HOLD_MEMBER_READY) {
         m->ready_since_ms = now_ms;
+        m->starts_ready += m->ready_ms == 0;
         m->ready_ms = m->ready_ms ? m->ready_ms : now_ms;
         if (m->config->is_ours || m->config->health.ready) { /* whatever was printed on the way, it did not keep it from serving */
             m->matched = HOLD_CAUSE_NONE;
@@ -85,6 +89,10 @@ static void step_container(struct hold_core *core, enum hold_container_event eve
         return;
     }
     if (cell.kind == HOLD_CELL_GO) {
+        if (core->state == HOLD_CONTAINER_DRAINING)
+            core->drain_ms = HOLD_MAX(now_ms - core->drain_begun_ms, (uint64_t) 1);
+        if (cell.next == HOLD_CONTAINER_DRAINING)
+            core->drain_begun_ms = now_ms;
         core->state = (enum hold_container_state) cell.next;
         core->since_ms = now_ms;
         clear_foreign_deadlines(core->deadline_ms, HOLD_CONTAINER_DL_COUNT, hold_container_deadlines[cell.next]);
@@ -164,6 +172,7 @@ static void settle(struct hold_core *core, uint64_t now_ms) {
 static void reap_all(struct hold_core *core, uint64_t now_ms) {
     int status;
     bool any_left;
+    hold_hear_notify(core, now_ms);
     for (pid_t pid; (pid = hold_tree_reap(&status, &any_left)) > 0;) {
         struct hold_member *mine = NULL;
         for (size_t i = 0; i < core->n_members; i++)
@@ -287,6 +296,9 @@ static void dispatch(struct hold_core *core, const struct hold_ready *r, uint64_
     case HOLD_ON_MEMORY:
         on_memory(core, now_ms);
         return;
+    case HOLD_ON_STORE:
+        hold_hear_store(core);
+        return;
     case HOLD_ON_COUNT:
         return;
     }
@@ -311,12 +323,13 @@ static uint64_t next_deadline(const struct hold_core *core) {
     }
     if (core->has_status)
         next = earliest(next, hold_status_deadline_ms(&core->status));
-    return earliest(next, core->settle_ms);
+    return earliest(earliest(next, core->settle_ms), core->above_ping_ms);
 }
 
 static void name_unkillable(struct hold_core *core, int owner, const char *name) {
     hold_autobuf who = hold_buf_with_max(1024);
     hold_tree_name(&core->tree, owner, &who);
+    core->unkillable = hold_tree_left(&core->tree, owner);
     hold_log(HOLD_LV_ERROR, HOLD_EV_UNKILLABLE, HOLD_LS("member", name), HOLD_LS("processes", who.data));
     if (core->ending.is_fixed)
         return;
@@ -430,9 +443,37 @@ static void on_time(struct hold_core *core, uint64_t now_ms) {
         settle(core, now_ms);
     }
     hold_probing_on_time(core, now_ms);
+    hold_hear_ping_above(core, now_ms);
     if (core->has_status && now_ms >= hold_status_deadline_ms(&core->status))
         hold_status_on_time(&core->status, now_ms);
     settle(core, now_ms);
+}
+
+static void put_off(uint64_t *deadline_ms, uint64_t by_ms) {
+    if (*deadline_ms != HOLD_NEVER)
+        *deadline_ms += by_ms;
+}
+
+/* We did not run for a while that is in no proportion: the machine was frozen (docker pause, a snapshot, ^Z) or starved, and so
+ * was everybody whom these deadlines judge. What is bad news is put off by the time that nobody had; what was promised to
+ * somebody else (the grace, a back-off) runs on. */
+static void forgive(struct hold_core *core, uint64_t lost_ms) {
+    static const enum hold_member_deadline bad[] = { HOLD_MEMBER_DL_PROGRESS, HOLD_MEMBER_DL_BACKSTOP, HOLD_MEMBER_DL_WARM, HOLD_MEMBER_DL_LIVE,
+                                                     HOLD_MEMBER_DL_SWEEP, HOLD_MEMBER_DL_KILL };
+    static const enum hold_container_deadline bad_of_all[] = { HOLD_CONTAINER_DL_SWEEP, HOLD_CONTAINER_DL_KILL };
+    hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("what", "process 1 did not run for a while: the machine was suspended, frozen or starved"), HOLD_LU("ms", lost_ms),
+             HOLD_LS("then", "deadlines that judge are put off by as much"));
+    for (size_t i = 0; i < core->n_members; i++) {
+        struct hold_member *m = &core->members[i];
+        for (size_t k = 0; k < HOLD_COUNT_OF(bad); k++)
+            put_off(&m->deadline_ms[bad[k]], lost_ms);
+        m->ready_since_ms += m->ready_since_ms ? lost_ms : 0; /* nobody was healthy meanwhile */
+        for (size_t q = 0; q < HOLD_ASK_COUNT; q++)
+            put_off(&m->ask[q].io.deadline_ms, lost_ms);
+    }
+    for (size_t k = 0; k < HOLD_COUNT_OF(bad_of_all); k++)
+        put_off(&core->deadline_ms[bad_of_all[k]], lost_ms);
+    put_off(&core->job.deadline_ms, lost_ms);
 }
 
 /* ---- life ---- */
@@ -547,9 +588,9 @@ int hold_core_init(struct hold_core *core, const struct hold_config *config, con
     core->listen_fd = core->notify_fd = core->above_fd = core->memory_fd = core->job.control_fd = -1;
     core->loop = (struct hold_loop) { .epoll_fd = -1, .signal_fd = -1 };
     core->job.child = hold_child_none();
-    core->job.deadline_ms = HOLD_NEVER;
+    core->job.deadline_ms = core->above_ping_ms = HOLD_NEVER;
     core->started_ms = core->since_ms = core->phase_since_ms = hold_loop_now_ms();
-    core->started_wall_s = hold_loop_wall_s();
+    core->started_wall_s = hold_log_wall_s();
     core->random = seed();
     clear_foreign_deadlines(core->deadline_ms, HOLD_CONTAINER_DL_COUNT, 0);
     *ret_status = HOLD_EXIT_INTERNAL;
@@ -604,13 +645,16 @@ int hold_core_run(struct hold_core *core) {
     if (core->state == HOLD_CONTAINER_EXITED) /* it could not even be started */
         hold_act_publish(core, now_ms);
     while (core->state != HOLD_CONTAINER_EXITED) {
-        int n = hold_loop_wait(&core->loop, next_deadline(core), batch, &now_ms, &err);
+        uint64_t slept_ms = now_ms, deadline_ms = next_deadline(core);
+        int n = hold_loop_wait(&core->loop, deadline_ms, batch, &now_ms, &err);
         if (n < 0) { /* epoll itself is broken: nothing can be waited for any more */
             hold_log_err(&err);
             return HOLD_EXIT_INTERNAL;
         }
         bool has_reaped = false;
         core->now_ms = now_ms;
+        if (now_ms > slept_ms + HOLD_LATE_MS && deadline_ms < now_ms - HOLD_LATE_MS && core->stop_ms == 0)
+            forgive(core, now_ms - slept_ms);
         for (int i = 0; i < n; i++) {
             if (!has_reaped && batch[i].kind > HOLD_ON_DEATH && batch[0].kind <= HOLD_ON_DEATH) {
                 reap_all(core, now_ms);

@@ -78,6 +78,7 @@ struct hold_member {
 
     struct hold_sandbox_plan open_plan;        /* where plan points when the sandbox is off */
     uint32_t restart_causes[HOLD_CAUSE_COUNT]; /* lives begun after an end of that cause */
+    uint32_t starts_ready, starts_failed;      /* lives that became ready, and those that ended before */
     struct hold_asking ask[HOLD_ASK_COUNT];
     char exec_text[HOLD_ERR_TEXT_BYTES];       /* of this life, as the five below */
     char told[HOLD_VIEW_TEXT];                 /* last X_HOLDFAST_CAUSE */
@@ -154,6 +155,8 @@ struct hold_core {
     bool on_terminal; /* the terminal on 0 was ours at the start: members get it, and job control is passed on */
     bool ignores_int; /* INT was ignored when we were started */
     int listen_fd, notify_fd, above_fd; /* above: connected to the NOTIFY_SOCKET that we were given, or -1 */
+    uint64_t above_every_ms, above_ping_ms; /* WATCHDOG=1 upwards: how often, and when next (HOLD_NEVER: nobody asks) */
+    uint64_t stranger_said_ms;
     uint64_t generation;
 
     uint64_t now_ms;       /* of the last wake-up */
@@ -164,6 +167,8 @@ struct hold_core {
     bool report_is_due, report_failed;
     uint32_t n_phases, n_findings;
     uint64_t orphans_reaped, progress_said_ms;
+    uint64_t unkillable;   /* processes that were still there after KILL and its bound */
+    uint64_t drain_begun_ms, drain_ms; /* the stop's drain: 0 before it begins; how long it took, 0 before it is over */
     uint32_t random;       /* state of the jitter */
 
     struct hold_sandbox_facts facts;
@@ -254,7 +259,9 @@ bool hold_probing_on_exit(struct hold_core *core, pid_t pid, int wait_status, ui
 /* hear.c: messages of children; closed is true at the end of a pair. */
 HOLD_MUST int hold_hear_open(struct hold_core *core, struct hold_err *err); /* NOTIFY_SOCKET in the state folder */
 void hold_hear_control(struct hold_core *core, int child, uint64_t now_ms);
-void hold_hear_notify(struct hold_core *core, uint64_t now_ms);
+void hold_hear_notify(struct hold_core *core, uint64_t now_ms); /* also before anything is reaped: who spoke and died is still there */
+void hold_hear_store(struct hold_core *core); /* something that is stored died */
+void hold_hear_ping_above(struct hold_core *core, uint64_t now_ms); /* at above_ping_ms */
 void hold_hear_tell(struct hold_core *core, struct hold_member *m, const char *text, int fd); /* fd -1: none */
 /* To whoever started process 1 with a NOTIFY_SOCKET of its own (podman, systemd): "READY=1", "STOPPING=1". */
 void hold_hear_tell_above(struct hold_core *core, const char *text);

@@ -168,6 +168,7 @@ void hold_died_member(struct hold_core *core, struct hold_member *m, int wait_st
         say_not_started(&m->diagnosis, m->exec_text);
     int status = hold_death_status(&d);
     m->has_exited = true;
+    m->starts_failed += m->ready_ms == 0;
     m->wait_status = wait_status;
     m->exited_ms = now_ms;
 

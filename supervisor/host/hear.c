@@ -44,27 +44,48 @@ static bool log_progress(struct hold_core *core, const char *who, uint64_t done,
     return true;
 }
 
-/* FDSTORE=1 with FDNAME and its descriptors; FDSTOREREMOVE=1. Every descriptor of the message is closed or stored. */
+static void watch_store(struct hold_core *core) {
+    struct hold_err err = { 0 };
+    if (core->store.watch_fd > 0)
+        return;
+    if (hold_store_watch(&core->store, &err) < 0 || hold_loop_add(&core->loop, core->store.watch_fd, HOLD_ON_STORE, 0, EPOLLIN, &err) < 0)
+        hold_log(HOLD_LV_WARN, HOLD_EV_STORE, HOLD_LS("what", err.text), HOLD_LS("then", "stored descriptors are not watched for their end"));
+}
+
+/* FDSTORE=1 with FDNAME and its descriptors; FDSTOREREMOVE=1. Every descriptor of the message is closed or stored. Of a stranger's
+ * several may have one name, and one whose other end is gone is dropped (unless FDPOLL=0), as systemd has it; ours replaces the
+ * one that it stored before. */
 static void take_fds(struct hold_core *core, int owner, struct hold_notify *m) {
-    char name[HOLD_STORE_NAME_BYTES];
+    char name[HOLD_STORE_NAME_BYTES], poll[4] = "";
     const char *value;
     size_t n;
-    struct hold_err err = { 0 };
+    bool is_foreign = owner < (int) core->n_members && !core->members[owner].config->is_ours;
     if (!hold_notify_str(m, "FDNAME", name, sizeof(name)))
         memcpy(name, "stored", sizeof "stored");
     if (hold_notify_find(m, "FDSTOREREMOVE", &value, &n))
         hold_store_drop(&core->store, owner, name);
-    bool may_store = hold_notify_find(m, "FDSTORE", &value, &n) && m->n_fds == 1;
+    bool may_store = hold_notify_find(m, "FDSTORE", &value, &n) && (m->n_fds == 1 || is_foreign);
     if (strcmp(name, "plan") == 0) /* only the verify job knows what a plan is */
         may_store &= owner == HOLD_CORE_JOB && core->job.kind == HOLD_JOB_VERIFY;
-    if (may_store) {
-        m->n_fds = 0;
-        if (hold_store_put(&core->store, owner, name, m->fds[0], &err) < 0)
-            hold_log(HOLD_LV_WARN, HOLD_EV_STORE, HOLD_LS("name", name), HOLD_LS("what", err.text));
-        else
-            hold_log(HOLD_LV_INFO, HOLD_EV_STORE, HOLD_LS("name", name), HOLD_LS("what", "stored"));
+    uint32_t how = 0;
+    if (is_foreign && may_store && m->n_fds > 0) {
+        (void) hold_notify_str(m, "FDPOLL", poll, sizeof(poll));
+        how = HOLD_STORE_BESIDE | (strcmp(poll, "0") == 0 ? 0 : HOLD_STORE_WATCHED);
+        watch_store(core);
     }
+    for (size_t i = 0; may_store && i < m->n_fds; i++) {
+        struct hold_err err = { 0 };
+        bool failed = hold_store_put(&core->store, owner, name, m->fds[i], how, &err) < 0;
+        hold_log(failed ? HOLD_LV_WARN : HOLD_LV_INFO, HOLD_EV_STORE, HOLD_LS("name", name), HOLD_LS("what", failed ? err.text : "stored"));
+    }
+    if (may_store)
+        m->n_fds = 0;
     hold_notify_close_fds(m);
+}
+
+void hold_hear_store(struct hold_core *core) {
+    for (char name[HOLD_STORE_NAME_BYTES]; hold_store_drop_dead(&core->store, name);)
+        hold_log(HOLD_LV_INFO, HOLD_EV_STORE, HOLD_LS("name", name), HOLD_LS("what", "dropped: its other end is gone"));
 }
 
 /* "id level text" of a preflight finding, for the status page; what does not fit stands in the log. */
@@ -179,20 +200,48 @@ void hold_hear_control(struct hold_core *core, int child, uint64_t now_ms) {
     }
 }
 
-/* A foreign server's datagram counts only when its sender, whom the kernel names, belongs to a member's tree. */
-static struct hold_member *member_of(struct hold_core *core, pid_t sender) {
+static bool may_speak(const struct hold_member *m) {
+    return !m->config->is_ours && hold_member_has_tree(m->state) && m->child.pid > 0;
+}
+
+/* The only member that can have sent it. */
+static struct hold_member *sole_of(struct hold_core *core) {
+    struct hold_member *sole = NULL;
     for (size_t i = 0; i < core->n_members; i++) {
-        struct hold_member *m = &core->members[i];
-        if (hold_member_has_tree(m->state) && m->child.pid && hold_tree_has(&core->tree, m->index, sender))
-            return m;
+        if (!may_speak(&core->members[i]))
+            continue;
+        if (sole)
+            return NULL;
+        sole = &core->members[i];
     }
-    return NULL;
+    return sole;
+}
+
+/* A datagram counts only when its sender, whom the kernel names, belongs to a member's tree. Who spoke and ended at once is still
+ * there to be looked at, since messages are read before anything is reaped, unless its own parent in the tree reaped it. Of one that
+ * is gone without a trace nothing is known but its user: as process 1 of a namespace, where nobody else's processes are, the word
+ * of the server's own user counts, who could as well have written it into the server's memory; elsewhere it does not. */
+static struct hold_member *member_of(struct hold_core *core, const struct hold_notify *n) {
+    int owner = hold_tree_owner_of(&core->tree, n->sender);
+    if (owner >= 0)
+        return owner < (int) core->n_members && may_speak(&core->members[owner]) ? &core->members[owner] : NULL;
+    struct hold_member *m = owner == HOLD_TREE_ANY || (owner == HOLD_TREE_GONE && getpid() == 1) ? sole_of(core) : NULL;
+    bool is_same_user = m && (n->sender_uid == geteuid() || (m->plan && n->sender_uid == m->plan->uid));
+    return owner == HOLD_TREE_ANY || is_same_user ? m : NULL;
+}
+
+static void say_stranger(struct hold_core *core, const struct hold_notify *n, uint64_t now_ms) {
+    if (core->stranger_said_ms != 0 && now_ms < core->stranger_said_ms + HOLD_PROGRESS_LOG_MS)
+        return;
+    core->stranger_said_ms = now_ms;
+    hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("what", "a message on the notify socket does not come from a server's process, and is not believed"),
+             HOLD_LI("from_pid", n->sender));
 }
 
 void hold_hear_notify(struct hold_core *core, uint64_t now_ms) {
     static struct hold_notify message;
     struct hold_err err = { 0 };
-    for (int i = 0; i < HOLD_HEAR_BATCH; i++) {
+    for (int i = 0; core->notify_fd >= 0 && i < HOLD_HEAR_BATCH; i++) {
         int got = hold_notify_recv(core->notify_fd, &message, &err);
         if (got == 0)
             return;
@@ -200,11 +249,13 @@ void hold_hear_notify(struct hold_core *core, uint64_t now_ms) {
             continue; /* an empty datagram without credentials; datagram sockets have no end */
         if (got < 0)
             return;
-        struct hold_member *m = message.sender > 0 ? member_of(core, message.sender) : NULL;
-        if (m)
+        struct hold_member *m = message.sender > 0 ? member_of(core, &message) : NULL;
+        if (m) {
             hear_member(core, m, &message, now_ms);
-        else
-            hold_notify_close_fds(&message);
+            continue;
+        }
+        hold_notify_close_fds(&message);
+        say_stranger(core, &message, now_ms);
     }
 }
 
@@ -215,6 +266,14 @@ static bool is_wanted(const struct hold_config *c) {
             return true;
     }
     return false;
+}
+
+/* Whoever watches us kills us when this stops: it is said by the loop itself, so that a loop that hangs does not say it. */
+void hold_hear_ping_above(struct hold_core *core, uint64_t now_ms) {
+    if (now_ms < core->above_ping_ms)
+        return;
+    core->above_ping_ms = now_ms + core->above_every_ms;
+    hold_hear_tell_above(core, "WATCHDOG=1");
 }
 
 void hold_hear_tell_above(struct hold_core *core, const char *text) {
@@ -239,6 +298,11 @@ static void open_above(struct hold_core *core) {
     hold_autofd fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *) &where, (socklen_t) (offsetof(struct sockaddr_un, sun_path) + n)) == 0)
         core->above_fd = hold_take_fd(&fd);
+    uint64_t usec;
+    if (core->above_fd >= 0 && hold_watchdog_usec(&usec)) { /* pings come at half of what is asked */
+        core->above_every_ms = HOLD_MAX(usec / 2000, (uint64_t) 1);
+        core->above_ping_ms = core->started_ms + core->above_every_ms;
+    }
 }
 
 int hold_hear_open(struct hold_core *core, struct hold_err *err) {

@@ -2,6 +2,7 @@
 #include "supervisor/host/loop.h"
 
 #include "base/auto.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 /* What epoll gives back: kind, index and descriptor in one word, so no table stands behind it. */
@@ -56,16 +56,13 @@ void hold_loop_drop(struct hold_loop *loop, int fd) {
         (void) epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 }
 
-uint64_t hold_loop_wall_s(void) {
-    struct timespec now;
-    (void) clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t) now.tv_sec;
-}
-
+/* A monotonic clock does not go back; should one do it (a broken virtual machine), time goes on from where it was. */
 uint64_t hold_loop_now_ms(void) {
-    struct timespec t;
-    (void) clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail for this clock */
-    return (uint64_t) t.tv_sec * 1000 + (uint64_t) t.tv_nsec / 1000000;
+    static uint64_t last_ms, ahead_ms;
+    uint64_t raw_ms = hold_clock_ms(HOLD_CLOCK_LOOP);
+    if (raw_ms + ahead_ms < last_ms)
+        ahead_ms = last_ms - raw_ms;
+    return last_ms = raw_ms + ahead_ms;
 }
 
 static int by_kind(const void *left, const void *right) {

@@ -27,6 +27,7 @@ enum hold_loop_kind {
     HOLD_ON_PROBE,   /* a probe's socket; index: which probe */
     HOLD_ON_STATUS,  /* the status server's own epoll descriptor */
     HOLD_ON_MEMORY,  /* memory.events of our cgroup */
+    HOLD_ON_STORE,   /* the descriptor store's own epoll descriptor: a stored one is dead */
     HOLD_ON_COUNT
 };
 
@@ -73,7 +74,5 @@ HOLD_MUST int hold_loop_wait(struct hold_loop *loop, uint64_t deadline_ms, struc
 int hold_loop_signal(struct hold_loop *loop, pid_t *ret_sender);
 /* The monotonic clock, for the two places outside the loop: before the first wait, and in main. */
 uint64_t hold_loop_now_ms(void);
-/* Seconds of the wall clock, for what people read; no deadline is made of it. */
-uint64_t hold_loop_wall_s(void);
 
 #endif

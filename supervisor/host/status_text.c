@@ -270,6 +270,16 @@ static uint64_t unix_ms(const struct hold_view *v, uint64_t at_ms) {
     return v->started_wall_s * 1000 + (at_ms > v->started_ms ? at_ms - v->started_ms : 0);
 }
 
+/* What happens once in a life of process 1; ms 0: not yet. */
+static void histogram_of_one(struct hold_buf *out, const char *name, const char *help, uint64_t ms, const uint64_t *bounds_s, size_t n_bounds) {
+    const uint64_t n = ms != 0;
+    family(out, name, "histogram", help);
+    for (size_t i = 0; i < n_bounds; i++)
+        hold_buf_addf(out, "holdfast_%s_bucket{le=\"%" PRIu64 "\"} %" PRIu64 "\n", name, bounds_s[i], ms <= bounds_s[i] * 1000 ? n : 0);
+    hold_buf_addf(out, "holdfast_%s_bucket{le=\"+Inf\"} %" PRIu64 "\nholdfast_%s_sum %" PRIu64 ".%03" PRIu64 "\nholdfast_%s_count %" PRIu64 "\n", name, n,
+                  name, ms / 1000, ms % 1000, name, n);
+}
+
 static void metrics_phase(const struct hold_view *v, struct hold_buf *out) {
     static const char *const published[] = {
 #define CONTAINER(id, name, meaning) name,
@@ -301,15 +311,11 @@ static void metrics_phase(const struct hold_view *v, struct hold_buf *out) {
                 sample_ms(out, "phase_duration_seconds", "phase", v->phases[i].name, sum);
         }
     }
-    family(out, "startup_duration_seconds", "histogram", "Cold start, from the start of process 1 to the first ready.");
-    static const uint64_t bounds[] = { 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600 };
-    const uint64_t n = v->cold_start_ms != 0;
-    for (size_t i = 0; i < HOLD_COUNT_OF(bounds); i++)
-        hold_buf_addf(out, "holdfast_startup_duration_seconds_bucket{le=\"%" PRIu64 "\"} %" PRIu64 "\n", bounds[i],
-                      n != 0 && v->cold_start_ms <= bounds[i] * 1000 ? n : 0);
-    hold_buf_addf(out, "holdfast_startup_duration_seconds_bucket{le=\"+Inf\"} %" PRIu64 "\nholdfast_startup_duration_seconds_sum %" PRIu64
-                  ".%03" PRIu64 "\nholdfast_startup_duration_seconds_count %" PRIu64 "\n",
-                  n, v->cold_start_ms / 1000, v->cold_start_ms % 1000, n);
+    static const uint64_t start_bounds[] = { 5, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600 }, drain_bounds[] = { 1, 2, 5, 10, 25, 60, 120, 300 };
+    histogram_of_one(out, "startup_duration_seconds", "Cold start, from the start of process 1 to the first ready.", v->cold_start_ms, start_bounds,
+                     HOLD_COUNT_OF(start_bounds));
+    histogram_of_one(out, "drain_duration_seconds", "From the stop request until every server had ended.", v->drain_ms, drain_bounds,
+                     HOLD_COUNT_OF(drain_bounds));
 }
 
 static void metrics_progress(const struct hold_view *v, struct hold_buf *out) {
@@ -360,6 +366,14 @@ static void metrics_members(const struct hold_view *v, struct hold_buf *out) {
             label(out, "child", m->name, true);
             label(out, "cause", hold_cause_info((enum hold_cause) c)->name, false);
             hold_buf_addf(out, "} %u\n", m->restart_causes[c]);
+        }
+    family(out, "startup_attempts_total", "counter", "Lives that became ready, and those that ended before.");
+    EACH_MEMBER(v, m)
+        for (int failed = 0; failed < 2; failed++) {
+            hold_buf_adds(out, "holdfast_startup_attempts_total{");
+            label(out, "child", m->name, true);
+            label(out, "outcome", failed ? "failed" : "ready", false);
+            hold_buf_addf(out, "} %u\n", failed ? m->starts_failed : m->starts_ready);
         }
     family(out, "child_backoff_seconds", "gauge", "The wait chosen before the next start; 0 when none is armed.");
     EACH_MEMBER(v, m)
@@ -416,6 +430,7 @@ void hold_status_metrics(const struct hold_view *v, const struct hold_status *s,
         hold_buf_adds(out, "} 1\n");
     }
     plain(out, "orphans_reaped_total", "counter", "Processes that were left to process 1.", v->orphans_reaped);
+    plain(out, "unkillable_processes", "gauge", "Processes that outlived a KILL and its bound; they need a new node.", v->unkillable);
     family(out, "signature_matches_total", "counter", "Lines of output that name a failure.");
     for (int i = 0; i < hold_n_signatures && i < HOLD_VIEW_SIGNATURES; i++) {
         if (v->signatures[i] == 0)

@@ -23,11 +23,21 @@ struct hold_store_entry {
 struct hold_store {
     struct hold_store_entry entries[HOLD_STORE_MAX];
     size_t n;
+    int watch_fd; /* an epoll set that is readable when a watched descriptor is dead; 0: none was made */
 };
 
-/* Takes fd over (also on failure: closed). A name that the owner has already is replaced. Fails with LIMIT when full, FORMAT
- * for a name that is not 1..31 of [A-Za-z0-9._-]. */
-HOLD_MUST int hold_store_put(struct hold_store *s, int owner, const char *name, int fd, struct hold_err *err);
+enum {
+    HOLD_STORE_BESIDE = 1,  /* a name that the owner has already gets a second descriptor, unless it is the very same one */
+    HOLD_STORE_WATCHED = 2, /* dropped when its other end is gone, if it is a kind of descriptor that can tell */
+};
+
+/* Makes watch_fd; without it nothing is watched. */
+HOLD_MUST int hold_store_watch(struct hold_store *s, struct hold_err *err);
+/* Drops one watched descriptor that is dead: its name, or false when there is none. */
+bool hold_store_drop_dead(struct hold_store *s, char ret_name[HOLD_STORE_NAME_BYTES]);
+/* Takes fd over (also on failure: closed). Without BESIDE a name that the owner has already is replaced. Fails with LIMIT when
+ * full, FORMAT for a name that is not 1..31 of [A-Za-z0-9._-]. */
+HOLD_MUST int hold_store_put(struct hold_store *s, int owner, const char *name, int fd, uint32_t how, struct hold_err *err);
 /* The descriptor (still the store's), or -1. */
 int hold_store_find(const struct hold_store *s, const char *name);
 /* Closes and forgets what this owner stored under name; NULL: everything of this owner. */

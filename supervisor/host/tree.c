@@ -29,7 +29,7 @@ struct hold_tree_proc {
     char name[16];
 };
 
-enum { HOLD_TREE_FOREIGN = -3, HOLD_TREE_UNKNOWN = -4 };
+#define HOLD_TREE_UNKNOWN (-5) /* while a scan is being settled */
 
 void hold_tree_release(struct hold_tree *t) {
     free(t->procs);
@@ -288,17 +288,32 @@ size_t hold_tree_pids(struct hold_tree *t, int owner, pid_t *ret_pids, size_t ma
     return n;
 }
 
-bool hold_tree_has(const struct hold_tree *t, int owner, pid_t pid) {
-    pid_t self = getpid();
+int hold_tree_owner_of(const struct hold_tree *t, pid_t pid) {
+    pid_t self = getpid(), asked = pid;
     struct hold_tree_proc p;
-    for (int depth = 0; depth < HOLD_TREE_DEPTH && pid > 0 && pid != self && look_at(pid, &p); depth++) {
-        if (owner >= 0 && pid == t->owners[owner].pid)
-            return true;
-        if (p.parent == self)
-            return owner_of_root(t, &p) == owner;
+    if (pid <= 0 || pid == self)
+        return HOLD_TREE_FOREIGN;
+    for (int depth = 0; depth < HOLD_TREE_DEPTH; depth++) {
+        if (!look_at(pid, &p)) {
+            if (pid == asked)
+                return HOLD_TREE_GONE;
+            pid = asked; /* a parent ended while we looked: its child has another one now */
+            continue;
+        }
+        for (int i = 0; i < HOLD_TREE_OWNERS; i++)
+            if (pid == t->owners[i].pid)
+                return t->owners[i].is_apart ? HOLD_TREE_NOBODY : i;
+        if (p.parent == self && was_before(t, &p))
+            return HOLD_TREE_FOREIGN;
+        if (p.parent == self) {
+            int owner = owner_of_root(t, &p);
+            return owner == HOLD_TREE_UNKNOWN ? HOLD_TREE_ANY : owner;
+        }
+        if (p.parent <= 0)
+            return HOLD_TREE_FOREIGN;
         pid = p.parent;
     }
-    return false;
+    return HOLD_TREE_FOREIGN;
 }
 
 void hold_tree_name(struct hold_tree *t, int owner, struct hold_buf *out) {

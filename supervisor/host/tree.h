@@ -20,6 +20,8 @@
 #define HOLD_TREE_OWNERS 20
 #define HOLD_TREE_ANY (-1)    /* every descendant of ours, jobs and probes too */
 #define HOLD_TREE_NOBODY (-2) /* a known child that is no member (a job, an exec probe) */
+#define HOLD_TREE_FOREIGN (-3) /* no descendant of ours, or one that came with us through exec */
+#define HOLD_TREE_GONE (-4)    /* nothing of it is left to look at */
 
 /* A child whose tree is told apart from the others'. pid: its main process, also when it is dead (its group and session
  * carry the number on). 0: no such child. */
@@ -57,8 +59,9 @@ size_t hold_tree_left(struct hold_tree *t, int owner);
 size_t hold_tree_signal(struct hold_tree *t, int owner, int sig, bool skip_main);
 /* The living processes of owner, at most max of them; returns how many were written. */
 size_t hold_tree_pids(struct hold_tree *t, int owner, pid_t *ret_pids, size_t max);
-/* Whether a living process belongs to owner: its parents are followed from pid upwards, no scan. */
-bool hold_tree_has(const struct hold_tree *t, int owner, pid_t pid);
+/* Whose a process is, alive or not reaped yet: an owner's index, HOLD_TREE_ANY (a descendant that nothing more can be said of),
+ * NOBODY, FOREIGN or GONE. Its parents are followed upwards, no scan. */
+int hold_tree_owner_of(const struct hold_tree *t, pid_t pid);
 /* "4711 python3 (D), 4712 ray (Z)": at most eight, then how many more. */
 void hold_tree_name(struct hold_tree *t, int owner, struct hold_buf *out);
 

@@ -45,6 +45,8 @@ static void view_member(const struct hold_core *core, const struct hold_member *
         COPY(v->evidence, m->diagnosis.text);
     }
     memcpy(v->restart_causes, m->restart_causes, sizeof(v->restart_causes));
+    v->starts_ready = m->starts_ready;
+    v->starts_failed = m->starts_failed;
     COPY(v->said, m->said);
     view_asking(m, v);
     v->layers = m->plan ? m->plan->layers : NULL;
@@ -97,7 +99,7 @@ void hold_core_view(const struct hold_core *core, uint64_t now_ms, struct hold_v
         .mode = core->config->mode == HOLD_MODE_RUN ? "run" : "exec", .container = core->state, .phase_since_ms = core->phase_since_ms,
         .is_started = core->is_started, .is_stopping = core->stop_ms != 0, .n_phases = core->n_phases, .cold_start_ms = core->cold_start_ms,
         .n_members = (uint32_t) core->n_members, .n_findings = core->n_findings, .generation = core->generation,
-        .orphans_reaped = core->orphans_reaped, .restarts_left = UINT64_MAX, .stored_fds = core->store.n + (core->listen_fd >= 0),
+        .orphans_reaped = core->orphans_reaped, .unkillable = core->unkillable, .drain_ms = core->drain_ms, .restarts_left = UINT64_MAX, .stored_fds = core->store.n + (core->listen_fd >= 0),
         .exit_code = core->state == HOLD_CONTAINER_EXITED ? core->ending.exit_code : -1,
     };
     for (size_t i = 0; i < core->n_members; i++) {

@@ -51,6 +51,7 @@ struct hold_view_member {
     bool is_stalled;          /* a counter check saw work and no movement at its last question */
     uint64_t output_lost_lines;
     uint32_t restart_causes[HOLD_CAUSE_COUNT];
+    uint32_t starts_ready, starts_failed; /* lives that became ready; lives that ended before */
     uint32_t sandbox_applied, sandbox_missing; /* bits of the sandbox plan's layers */
     const struct hold_layer_note *layers;      /* HOLD_LAYER_COUNT notes with the reasons, borrowed; NULL: none */
 };
@@ -79,6 +80,8 @@ struct hold_view {
     bool is_stopping;
     struct hold_view_phase phases[HOLD_VIEW_PHASES]; /* the cold start first; when full the newest replaces the last */
     uint32_t n_phases;
+    uint64_t unkillable; /* processes that outlived a KILL and its bound */
+    uint64_t drain_ms;   /* how long the drain took, 0 before it is over */
     uint64_t cold_start_ms; /* to the first READY, 0: not yet */
     struct hold_view_member members[HOLD_VIEW_MEMBERS];
     uint32_t n_members;

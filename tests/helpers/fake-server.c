@@ -24,6 +24,7 @@
  *                      --reopen               writes "reopened" through /dev/stdout
  *   what it tells      --notify               READY=1 when ready, STOPPING=1 on TERM (control pair or NOTIFY_SOCKET)
  *                      --notify-status TEXT   STATUS=TEXT at the start
+ *                      --notify-once TEXT     says TEXT and ends in the same breath, as `systemd-notify --no-block` does
  *                      --progress MS          X_HOLDFAST_PROGRESS=n/100 each MS until ready
  *                      --cause "ID TEXT"      X_HOLDFAST_CAUSE before it ends by itself
  *   what it does       --counter FILE         appends "start MONOTONIC_MS PID" at the start
@@ -84,7 +85,7 @@ static struct {
     uint64_t ready_after, refuse_until, exit_after, drain_ms, unhealthy_after, hang_after, say_every, flood, progress_ms, helper_ms, eat;
     uint64_t n_helpers, n_orphans, crash_first;
     int code, signal, term_code;
-    const char *crash_on, *notify_status, *cause, *counter, *lock;
+    const char *crash_on, *notify_status, *notify_once, *cause, *counter, *lock;
     struct list say, say_err, env, connect, exec, read, write;
 } f = { .port = -1, .listen_fd = -1, .control_fd = -1, .exit_after = NEVER, .unhealthy_after = NEVER, .hang_after = NEVER };
 
@@ -564,7 +565,7 @@ static bool take_value(const char *a, const char *v) {
     const struct {
         const char *name;
         const char **field;
-    } texts[] = { { "--crash-on", &f.crash_on }, { "--notify-status", &f.notify_status }, { "--cause", &f.cause }, { "--counter", &f.counter }, { "--lock", &f.lock } };
+    } texts[] = { { "--crash-on", &f.crash_on }, { "--notify-status", &f.notify_status }, { "--notify-once", &f.notify_once }, { "--cause", &f.cause }, { "--counter", &f.counter }, { "--lock", &f.lock } };
     const struct {
         const char *name;
         struct list *field;
@@ -612,6 +613,10 @@ int main(int argc, char **argv) {
     const char *control = getenv("HOLDFAST_CONTROL_FD");
     if (control)
         f.control_fd = atoi(control);
+    if (f.notify_once) {
+        tell("%s", f.notify_once);
+        _exit(0);
+    }
     const int signal_fd = open_signals();
     const unsigned before = starts_so_far();
     count("start", getpid());

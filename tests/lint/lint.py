@@ -34,7 +34,6 @@ BANNED = {
     'srand': 'randomness is an argument', 'localtime': 'use gmtime_r', 'asctime': 'unsafe', 'ctime': 'unsafe', 'tmpnam': 'unsafe', 'mktemp': 'unsafe',
 }
 GETENV_FILES = {'base/notify.c', 'base/opt.c', 'runtime/config.c'}  # the last reads LISTEN_FDS, a protocol and no option
-CLOCK_FILES = {'supervisor/host/loop.c', 'base/log.c'}
 
 
 def sources(root, *suffixes):
@@ -118,14 +117,36 @@ def rule_banned(root):
                 yield f'{f}:{n}: {m.group(1)}: {BANNED[m.group(1)]}'
             if re.search(r'(?<![\w.>])(secure_)?getenv\s*\(', line) and f not in GETENV_FILES and '/cuda/' not in f and '/emu/' not in f:
                 yield f'{f}:{n}: getenv: the environment is read by base/opt.c'
-            if f.startswith('supervisor/') and '/job/' not in f and re.search(r'(?<![\w.>])(clock_gettime|time|gettimeofday)\s*\(', line) and f not in CLOCK_FILES:
-                yield f'{f}:{n}: only the loop reads the clock'
             if re.search(r'(?<![\w.>])exit\s*\(', line) and not re.search(r'main\.c$|launch\.c$|/child\.c$', f):
                 yield f'{f}:{n}: exit: only a main ends the program'
             if re.search(r'(?<![\w.>])dup\s*\(', line):
                 yield f'{f}:{n}: dup: use F_DUPFD_CLOEXEC'
             if re.search(r'\bcudaMallocManaged\b|\bcuMemAllocManaged\b', line):
                 yield f'{f}:{n}: managed memory is never used'
+
+
+def in_process_1(f):
+    return f.startswith('base/') or (f.startswith('supervisor/') and '/job/' not in f)
+
+
+def rule_clock(root):
+    """base/clock.c alone asks the kernel for the time: what process 1 and the log call one, tests can drive."""
+    for f in product(root, '.c', '.h'):
+        if not in_process_1(f) or f == 'base/clock.c':
+            continue
+        for n, line in enumerate(without_comments(text_of(root, f)).split('\n'), 1):
+            if re.search(r'(?<![\w.>])(clock_gettime|time|gettimeofday|timespec_get|times)\s*\(', line):
+                yield f'{f}:{n}: the time comes from base/clock.h'
+
+
+def rule_wall(root):
+    """The wall clock is for the log: a deadline made of it fires early or late when somebody sets the clock."""
+    for f in product(root, '.c', '.h'):
+        if not in_process_1(f) or f in ('base/clock.c', 'base/clock.h', 'base/log.c'):
+            continue
+        for n, line in enumerate(without_comments(text_of(root, f)).split('\n'), 1):
+            if re.search(r'\bHOLD_CLOCK_WALL\b|\bCLOCK_REALTIME', line):
+                yield f'{f}:{n}: the wall clock is for the log alone'
 
 
 def rule_sizes(root):

@@ -12,6 +12,8 @@ PLANTS = {  # rule -> (file, text to add at the end or whole new file)
     'walls': ('base/num.c', '#include <cJSON.h>\n'),
     'pure': ('supervisor/policy/planted.c', '/* planted.c - x */\n#include <unistd.h>\n'),
     'banned': ('base/num.c', 'int planted(const char *t) { return atoi(t); }\n'),
+    'clock': ('supervisor/host/planted.c', '/* planted.c - x */\nlong f(void) { return time(0); }\n'),
+    'wall': ('supervisor/host/planted.c', '/* planted.c - x */\nlong f(void) { return hold_clock_ms(HOLD_CLOCK_WALL); }\n'),
     'sizes': ('base/planted.c', '/* planted.c - x */\n' + '\n' * 801),
     'headers': ('base/planted.h', '/* planted.h - x */\nstruct a { unknown_type b; };\n'),
     'purpose': ('base/planted.c', 'int x;\n'),

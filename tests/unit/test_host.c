@@ -31,8 +31,8 @@ static void store_replaces_keeps_and_drops_by_owner(void **unused) {
     struct hold_store s = { 0 };
     struct hold_err err = { 0 };
     int first = open("/dev/null", O_RDONLY | O_CLOEXEC), second = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    assert_int_equal(hold_store_put(&s, 1, "weights", first, &err), 0);
-    assert_int_equal(hold_store_put(&s, 1, "weights", second, &err), 0);
+    assert_int_equal(hold_store_put(&s, 1, "weights", first, 0, &err), 0);
+    assert_int_equal(hold_store_put(&s, 1, "weights", second, 0, &err), 0);
     assert_int_equal(hold_store_find(&s, "weights"), second);
     assert_int_equal(fcntl(first, F_GETFD), -1); /* the replaced one is closed */
     hold_store_drop(&s, 0, NULL); /* somebody else's */
@@ -49,14 +49,14 @@ static void store_refuses_names_and_numbers_beyond_its_bounds(void **unused) {
     static const char *const wrong[] = { "", "a:b", "a/b", "a b", "0123456789012345678901234567890123" };
     for (size_t i = 0; i < 5; i++) {
         int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        assert_int_equal(hold_store_put(&s, 1, wrong[i], fd, &err), -1);
+        assert_int_equal(hold_store_put(&s, 1, wrong[i], fd, 0, &err), -1);
         assert_int_equal(err.code, HOLD_E_FORMAT);
         assert_int_equal(fcntl(fd, F_GETFD), -1); /* never left open */
     }
     for (int i = 0; i < HOLD_STORE_MAX + 1; i++) {
         char name[8];
         (void) snprintf(name, sizeof(name), "n%d", i);
-        int put = hold_store_put(&s, 1, name, open("/dev/null", O_RDONLY | O_CLOEXEC), &err);
+        int put = hold_store_put(&s, 1, name, open("/dev/null", O_RDONLY | O_CLOEXEC), 0, &err);
         assert_int_equal(put, i < HOLD_STORE_MAX ? 0 : -1);
     }
     hold_store_release(&s);
@@ -327,8 +327,8 @@ static void tree_finds_grandchildren_in_sessions_of_their_own(void **unused) {
     assert_true(read(out[0], text, sizeof(text)) > 0);
     close(out[0]);
     assert_true(hold_tree_left(&t, 0) >= 2);
-    assert_true(hold_tree_has(&t, 0, c.pid));
-    assert_false(hold_tree_has(&t, 0, getppid()));
+    assert_int_equal(hold_tree_owner_of(&t, c.pid), 0);
+    assert_int_equal(hold_tree_owner_of(&t, 1), HOLD_TREE_FOREIGN);
     assert_int_equal(hold_tree_left(&t, 1), 0);
     assert_int_equal(kill(c.pid, SIGKILL), 0);
     assert_true(WIFSIGNALED(wait_exit(&c)));
