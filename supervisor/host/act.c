@@ -1,5 +1,6 @@
 /* act.c - performs action bits, lowest first; what fails becomes an event. Floor: host. */
 #include "supervisor/host/core.h"
+#include "supervisor/host/hub.h"
 
 #include "base/auto.h"
 #include "base/exit.h"
@@ -277,9 +278,9 @@ static bool has_work(const struct hold_core *core, enum hold_job_kind kind) {
     case HOLD_JOB_PREFLIGHT:
         return c->preflight || c->needs.n > 0;
     case HOLD_JOB_FETCH:
-        return c->model_sources.n > 0 && *c->model_dir;
-    case HOLD_JOB_VERIFY: /* a stranger reads its files itself; what was fetched is proven already */
-        return *c->model_dir && (ours || c->deep_verify);
+        return c->model_sources.n > 0 && (*c->model_dir || hold_hub_root(core));
+    case HOLD_JOB_VERIFY: /* markers make it instant for what was fetched; then the structure of the weights, which no digest proves */
+        return hold_hub_root(core) || (*c->model_dir && (ours || c->deep_verify || c->preflight || c->model_sources.n > 0));
     case HOLD_JOB_COUNT:
         break;
     }

@@ -106,6 +106,9 @@ const struct hold_opt hold_config_rows[] = {
     { "package", HOLD_OPT_STRS, AT(packages), NULL, 0, 0, "a Python package that a foreign server needs: NAME or NAME>=V", .key = "preflight.packages",
       .value = "NAME" },
     { "model", HOLD_OPT_STR, AT(model_dir), NULL, 0, 0, "folder of the model", .key = "model.dir", .value = "DIR" },
+    { "hub-cache", HOLD_OPT_STR, AT(hub_cache), NULL, 0, 0,
+      "the hub's own cache, where an hf:// model goes when --model is empty; else HF_HOME/hub, else ~/.cache/huggingface/hub", .key = "model.hub_cache",
+      .env = "HF_HUB_CACHE", .value = "DIR" },
     { "model-source", HOLD_OPT_STRS, AT(model_sources), NULL, 0, 0,
       "where the model is fetched from: https://, hf://org/repo@rev, modelscope://org/repo@rev, s3://bucket/prefix, file://, /folder; repeatable: the next one when one cannot deliver",
       .key = "model.source", .value = "SOURCE" },
@@ -309,6 +312,9 @@ static void check_values(const struct hold_config *c, struct hold_buf *mistakes)
         mistake(mistakes, "--listen: `holdfast run` needs an address: the front serves a socket that is handed to it");
     if (c->model_sources.n > 8)
         mistake(mistakes, "--model-source: %zu sources, the limit is 8", c->model_sources.n);
+    for (size_t i = 0; i < c->model_sources.n && !*c->model_dir; i++)
+        if (i > 0 || strncmp(c->model_sources.at[i], "hf://", 5) != 0)
+            mistake(mistakes, "--model-source: without --model it goes to the hub's cache, and one hf:// source is wanted for that, not '%.60s'", c->model_sources.at[i]);
     if (c->mode == HOLD_MODE_RUN && c->n_servers == 2 && c->servers[0].is_ours && !*c->model_dir)
         mistake(mistakes, "--model: `holdfast run` needs the model's folder (a mount, or where --model-source is fetched to)");
 }
@@ -324,8 +330,8 @@ static void drop_empty(struct hold_strs *strs) {
 
 /* Children are sandboxed by absolute paths, and process 1 leaves the folder that it was started in. */
 static void make_absolute(struct hold_config *c, struct hold_buf *mistakes) {
-    static const char *const names[] = { "model", "state-dir", "termination-log", "model-manifest" };
-    const char **const texts[] = { &c->model_dir, &c->state_dir, &c->termination_log, &c->model_manifest };
+    static const char *const names[] = { "model", "state-dir", "termination-log", "model-manifest", "hub-cache" };
+    const char **const texts[] = { &c->model_dir, &c->state_dir, &c->termination_log, &c->model_manifest, &c->hub_cache };
     for (size_t i = 0; i < HOLD_COUNT_OF(names); i++) {
         char here[2048];
         if (!**texts[i] || **texts[i] == '/')

@@ -78,7 +78,7 @@ struct hold_config {
     struct hold_strs grants, env_keep, bind_ports, connect_ports;
     const char *run_as;        /* "UID:GID" or "" */
     bool preflight;            /* whether the PREFLIGHT job runs */
-    const char *model_dir, *model_manifest, *model_digest, *served_name;
+    const char *model_dir, *hub_cache, *model_manifest, *model_digest, *served_name;
     struct hold_strs model_sources; /* in the order in which they are asked, at most 8 */
     struct hold_strs needs, packages;
     uint64_t need_timeout_ms, heal_budget;
@@ -94,7 +94,7 @@ struct hold_config {
     bool termination_log_is_set;
     uint64_t success_codes[4]; /* bit n: exit code n counts as success */
     struct hold_server_config servers[HOLD_CONFIG_SERVERS];
-    char paths[4][4096];       /* what was given relative to the start folder, made absolute: process 1 leaves it */
+    char paths[5][4096];       /* what was given relative to the start folder, made absolute: process 1 leaves it */
 };
 
 extern const struct hold_opt hold_config_rows[];

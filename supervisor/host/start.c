@@ -1,5 +1,6 @@
 /* start.c - what a child is started with: command, environment, descriptors, sandbox. Floor: host. */
 #include "supervisor/host/core.h"
+#include "supervisor/host/hub.h"
 
 #include "base/auto.h"
 #include "base/exit.h"
@@ -341,7 +342,7 @@ static int plan_for(struct hold_core *core, enum hold_profile profile, const str
     for (size_t i = 0; i < n_fds; i++)
         lists.keep[i] = 3 + (int) i;
     struct hold_sandbox_request request = {
-        .profile = profile, .level = (enum hold_sandbox_level) c->sandbox, .prefix = *core->prefix ? core->prefix : NULL, .model_dir = *c->model_dir ? c->model_dir : NULL,
+        .profile = profile, .level = (enum hold_sandbox_level) c->sandbox, .prefix = *core->prefix ? core->prefix : NULL, .model_dir = *c->model_dir ? hold_hub_granted(c->model_dir) : hold_hub_root(core),
         .keep_fds = lists.keep, .n_keep_fds = n_fds, .env_names = c->env_keep.at, .n_env_names = c->env_keep.n,
     };
     if (c->sandbox == HOLD_SANDBOX_OFF && *c->run_as)
@@ -422,6 +423,8 @@ static void job_words(struct hold_core *core, enum hold_job_kind kind) {
         for (size_t i = 0; i < c->model_sources.n; i++)
             word(c->model_sources.at[i]);
         option("--out", c->model_dir);
+        if (hold_hub_root(core))
+            option("--hub-cache", hold_hub_root(core));
         option("--manifest", c->model_manifest);
         option("--digest", c->model_digest);
         option("--fetch-tries", text_of("%llu", (unsigned long long) c->fetch_tries));
@@ -434,7 +437,9 @@ static void job_words(struct hold_core *core, enum hold_job_kind kind) {
         return;
     case HOLD_JOB_VERIFY:
         word("verify");
-        word(c->model_dir);
+        word(*c->model_dir ? c->model_dir : c->model_sources.at[0]);
+        if (hold_hub_root(core))
+            option("--hub-cache", hold_hub_root(core));
         option("--manifest", c->model_manifest);
         option("--digest", c->model_digest);
         if (c->deep_verify || core->job.is_deep)
@@ -510,6 +515,10 @@ static void build_member(struct hold_core *core, struct hold_member *m) {
 
 static void member_env(struct hold_core *core, struct hold_member *m, size_t n_listen, const char *names, int control_number) {
     pass_env(core, m->plan);
+    if (hold_hub_root(core) && !m->config->is_ours) { /* what was proven is what it loads */
+        put_env(text_of("HF_HUB_CACHE=%s", hold_hub_root(core)));
+        put_env("HF_HUB_OFFLINE=1");
+    }
     for (size_t i = 0; i < m->config->n_env; i++)
         put_env(m->config->env[i]);
     const struct hold_rung *rung = hold_ladder_at(&m->config->ladder, m->rung);
@@ -562,14 +571,16 @@ int hold_start_member(struct hold_core *core, struct hold_member *m, uint64_t no
 }
 
 /* Where it is fetched to and not there yet: what does not exist cannot be granted, and the child may not be able to make it. */
-static int make_model_folder(const struct hold_config *c, struct hold_err *err) {
+static int make_model_folder(const struct hold_core *core, struct hold_err *err) {
+    const struct hold_config *c = core->config;
+    const char *folder = *c->model_dir ? c->model_dir : hold_hub_root(core);
     uint32_t uid = 0, gid = 0;
-    if (c->model_sources.n == 0 || !*c->model_dir || access(c->model_dir, F_OK) == 0)
+    if (c->model_sources.n == 0 || !folder || access(folder, F_OK) == 0)
         return 0;
-    if (hold_mkdirs(c->model_dir, 0755, err) < 0 || read_user(c->run_as, &uid, &gid, err) < 0)
+    if (hold_mkdirs(folder, 0755, err) < 0 || read_user(c->run_as, &uid, &gid, err) < 0)
         return -1;
-    if (uid != 0 && chown(c->model_dir, uid, gid) < 0)
-        return hold_fail(err, HOLD_E_IO, errno, "give '%s' to user %u", c->model_dir, uid);
+    if (uid != 0 && chown(folder, uid, gid) < 0)
+        return hold_fail(err, HOLD_E_IO, errno, "give '%s' to user %u", folder, uid);
     return 0;
 }
 
@@ -581,7 +592,7 @@ int hold_start_job(struct hold_core *core, enum hold_job_kind kind, uint64_t now
     *ret_status = HOLD_EXIT_INTERNAL;
     begin();
     job_words(core, kind);
-    if (make_model_folder(core->config, err) < 0 && kind == HOLD_JOB_FETCH) { /* preflight says it better, with its cure */
+    if (make_model_folder(core, err) < 0 && kind == HOLD_JOB_FETCH) { /* preflight says it better, with its cure */
         *ret_status = HOLD_EXIT_FETCH_WRITE;
         return hold_wrap(err, "make the model's folder");
     }

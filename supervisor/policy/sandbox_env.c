@@ -40,6 +40,7 @@ static const struct { uint32_t profiles; const char *name; } passed[] = {
     { NETWORK, "NO_PROXY" },
     { NETWORK, "HF_ENDPOINT" },
     { NETWORK, "HF_HOME" },
+    { NETWORK, "HF_HUB_CACHE" },
     { P(JOB_FETCH), "HF_TOKEN*" },
     { P(JOB_FETCH), "HUGGING_FACE_HUB_TOKEN" },
     { P(JOB_FETCH), "MODELSCOPE_*" },

@@ -2,9 +2,11 @@
 # The hub's cache: written so that the hub's own client and servers find the model offline, read as that client wrote it, and
 # shared with a client that downloads at the same time. On the real binary and the real client; loopback only.
 
+load ../helpers/serve
 load ../helpers/origin
 
 setup_file() {
+    serve_setup
     origin_setup
     PYTHON=$(sh "$TOP/tests/helpers/clients.sh" 2> /dev/null) || NO_CLIENT=1
     export PYTHON NO_CLIENT
@@ -24,6 +26,7 @@ setup() {
 }
 
 teardown() {
+    serve_stop
     origin_stop
     PID_OF_ORIGIN=$OLD
 }
@@ -211,4 +214,55 @@ PY
     fetch "$URL/"
     [ "$status" -eq 64 ]
     [[ "$output" == *"--out is missing"* ]]
+}
+
+@test "a server that is given the repository's name finds it offline: process 1 fetched, proved and set the variables" {
+    [ -z "${NO_CLIENT:-}" ] || skip "huggingface_hub cannot be installed from the package index"
+    unset HF_HUB_CACHE
+    started=("$HOLDFAST" --model-source hf://org/repo --hub-cache "$CACHE" --state-dir "$BATS_TEST_TMPDIR/state" --device cpu --fetch-backoff 20ms)
+    run timeout 60 "${started[@]}" -- "$PYTHON" -c '
+import os, huggingface_hub as h
+print("found", h.snapshot_download("org/repo"), os.environ["HF_HUB_CACHE"], os.environ["HF_HUB_OFFLINE"])'
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *"found $REPO/snapshots/$A $CACHE 1"* ]]
+    [[ "$output" == *'"ev":"verify_done"'*'"hashed_bytes":0,'* ]]
+    # shellcheck disable=SC2016 # in a sandbox: read, not written
+    mkdir "$BATS_TEST_TMPDIR/scratch"
+    run timeout 60 env TMPDIR="$BATS_TEST_TMPDIR/scratch" "${started[@]}" --sandbox best-effort -- sh -c 'cd "$HF_HUB_CACHE/models--org--repo/snapshots" && wc -c */model-00002* && ! touch x'
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *2837800* ]]
+    printf 'x' | dd of="$(readlink -f "$REPO/snapshots/$A/model-00002-of-00003.safetensors")" bs=1 seek=3 conv=notrunc status=none
+    # what rotted meanwhile is fetched before the server sees it
+    run timeout 60 "${started[@]}" -- true
+    echo "$output"
+    [ "$status" -eq 0 ]
+    same_snapshot "$A"
+}
+
+@test "without a folder only one hf:// source makes sense" {
+    run "$HOLDFAST" --model-source "$URL/" --state-dir "$BATS_TEST_TMPDIR/state" -- true
+    echo "$output"
+    [ "$status" -eq 65 ]
+    [[ "$output" == *"one hf:// source is wanted"* ]]
+}
+
+@test "verify takes the name of what is in the cache" {
+    fetch hf://org/repo
+    run "$JOB" verify hf://org/repo --hub-cache "$CACHE"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *'"hashed_bytes":0,'* ]]
+    run "$JOB" verify hf://org/other
+    [ "$status" -eq 95 ]
+    [[ "$output" == *"has no snapshot of 'hf://org/other'"* ]]
+}
+
+@test "holdfast run serves a snapshot, in its sandbox, although its files are links to blobs" {
+    fetch hf://org/repo
+    MODEL=$folder
+    serve_start --device cpu
+    run curl -sf "$API/v1/models"
+    [ "$status" -eq 0 ]
 }
