@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes helm/holdfast/values.schema.json and the table of values in its README.md from values.yaml.
+"""Makes helm/holdfast/values.schema.json and the table of values in its README.md from values.yaml, and the dashboard from dashboard.py.
 
   chart.py [--check]     --check changes nothing and fails when one of them is stale
 values.yaml is written in a narrow style, read here without a YAML library: block maps, two blanks a level, flow values on one line;
@@ -10,6 +10,8 @@ import json
 import os
 import re
 import sys
+
+import dashboard
 
 CHART = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'helm', 'holdfast')
 STRING = {'type': 'string'}
@@ -25,7 +27,7 @@ QUANTITIES = {'type': 'object', 'additionalProperties': QUANTITY}
 ANY_OBJECT = {'type': 'object'}
 DEFINITIONS = {  # pieces of Kubernetes' own types that values are made of
     'strings': STRINGS,
-    'amount': {'type': ['integer', 'string', 'null'], 'minimum': 0, 'pattern': '^[0-9]+%$'},
+    'amount': {'type': ['integer', 'string', 'null'], 'minimum': 0, 'maximum': 10000, 'pattern': '^[0-9]+%$'},
     'named': {'type': 'object', 'required': ['name'], 'properties': {'name': {'type': 'string', 'minLength': 1}}},
     'mount': {'type': 'object', 'required': ['name', 'mountPath'], 'properties': {'name': STRING, 'mountPath': {'type': 'string', 'pattern': '^/'}}},
     'resources': closed(requests=QUANTITIES, limits=QUANTITIES, claims={'type': 'array', 'items': closed(['name'], name=STRING, request=STRING)}),
@@ -134,6 +136,7 @@ def main():
     with open(readme, encoding='utf-8') as f:
         text = f.read()
     wanted = {os.path.join(CHART, 'values.schema.json'): schema(rows),
+              os.path.join(CHART, 'files', 'dashboard.json'): dashboard.dashboard(),
               readme: re.sub(r'(<!-- values -->\n).*?(<!-- end -->\n)', lambda m: m[1] + table(rows) + m[2], text, flags=re.S)}
     stale = 0
     for path, content in wanted.items():

@@ -90,7 +90,7 @@ test)
     suite 'other compilers' sh tests/helpers/compilers.sh
     suite stories stories tests/story/*.bats
     suite containers stories tests/container/*.bats
-    suite chart stories tests/chart/*.bats
+    suite chart sh tests/chart/run.sh
     suite gpu sh tests/helpers/gpu.sh
     ;;
 soak)

@@ -15,25 +15,24 @@
 
 {{- define "holdfast.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "holdfast.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: server
 {{- end -}}
 
 {{/* Labels of an object that no Service selects; the workload's pods get the selector labels on top. */}}
 {{- define "holdfast.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-app.kubernetes.io/name: {{ include "holdfast.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := dict "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") "app.kubernetes.io/name" (include "holdfast.name" .) "app.kubernetes.io/instance" .Release.Name "app.kubernetes.io/version" .Chart.AppVersion "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- merge $own .Values.commonLabels | toYaml -}}
 {{- end -}}
 
 {{- define "holdfast.metadata" -}}
 name: {{ include "holdfast.fullname" . }}
 labels: {{- include "holdfast.labels" . | nindent 2 }}
+{{- end -}}
+
+{{/* Labels with further ones that win: (list root map). */}}
+{{- define "holdfast.labelsWith" -}}
+{{- merge (deepCopy (index . 1)) (include "holdfast.labels" (index . 0) | fromYaml) | toYaml -}}
 {{- end -}}
 
 {{/* One image: (list root map). A digest wins over the tag. */}}

@@ -84,12 +84,12 @@ timeoutSeconds: {{ int $p.timeout }}
 name: fetch
 {{ include "holdfast.ownImage" . }}
 command:
-  - {{ include "holdfast.ownProgram" . }}
+  - {{ include "holdfast.ownProgram" . | quote }}
   - fetch
   {{- range include "holdfast.sources" . | fromJsonArray }}
   - {{ . | quote }}
   {{- end }}
-  - --out={{ include "holdfast.modelDir" . }}
+  - {{ printf "--out=%s" (include "holdfast.modelDir" .) | quote }}
   - --fetch-deadline={{ int .Values.start.fetchDeadline }}s
   {{- with .Values.model.digest }}
   - --digest={{ . }}
@@ -109,7 +109,7 @@ volumeMounts:
 
 {{- define "holdfast.modelsMount" -}}
 - name: models
-  mountPath: {{ .Values.cache.mountPath }}
+  mountPath: {{ .Values.cache.mountPath | quote }}
   {{- with .Values.cache.subPath }}
   subPath: {{ . | quote }}
   {{- end }}
@@ -148,14 +148,11 @@ volumeMounts:
 metadata:
   labels:
     {{- merge (include "holdfast.selectorLabels" . | fromYaml) $v.podLabels (include "holdfast.labels" . | fromYaml) | toYaml | nindent 4 }}
-  annotations:
-    kubectl.kubernetes.io/default-container: server
-    {{- if $v.config }}
-    checksum/config: {{ $v.config | toJson | sha256sum }}
-    {{- end }}
-    {{- with $v.podAnnotations }}{{ toYaml . | nindent 4 }}{{ end }}
+  {{- $notes := dict "kubectl.kubernetes.io/default-container" "server" }}
+  {{- if $v.config }}{{ $notes = set $notes "checksum/config" ($v.config | toJson | sha256sum) }}{{ end }}
+  annotations: {{- merge $notes $v.podAnnotations | toYaml | nindent 4 }}
 spec:
-  serviceAccountName: {{ include "holdfast.serviceAccountName" . }}
+  serviceAccountName: {{ include "holdfast.serviceAccountName" . | quote }}
   automountServiceAccountToken: {{ $v.serviceAccount.automountToken }}
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ add (int $v.grace) 5 }}
@@ -164,10 +161,10 @@ spec:
   imagePullSecrets: {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with $v.runtimeClassName }}
-  runtimeClassName: {{ . }}
+  runtimeClassName: {{ . | quote }}
   {{- end }}
   {{- with $v.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- if or $v.install.enabled (eq $v.model.fetchBy "init") $v.initContainers }}
   initContainers:
@@ -213,7 +210,7 @@ spec:
         {{- include "holdfast.probe" (list . "ready" $v.probes.readiness) | nindent 8 }}
         failureThreshold: {{ int $v.probes.readiness.failures }}
         successThreshold: {{ int $v.probes.readiness.successes }}
-      {{- $resources := deepCopy $v.resources }}
+      {{- $resources := deepCopy ($v.resources | default dict) }}
       {{- if gt (int $v.gpu.count) 0 }}
       {{- $_ := set $resources "limits" (merge (dict $v.gpu.resourceName (int $v.gpu.count)) ($resources.limits | default dict)) }}
       {{- end }}
