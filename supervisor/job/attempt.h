@@ -4,8 +4,7 @@
 
 #include "supervisor/job/fetch.h"
 #include "supervisor/job/partial.h"
-
-#define HOLD_ATTEMPT_GATHER ((size_t) 256 << 10)
+#include "supervisor/policy/pace.h"
 
 /* One large file that several connections bring. */
 struct hold_fetch_split {
@@ -14,9 +13,10 @@ struct hold_fetch_split {
     struct hold_pieces *pieces;
     atomic_bool ignores_ranges, is_over;
     _Atomic uint64_t fetched_bytes, n_tries;
+    struct hold_pace pace; /* the leader's */
     /* under shared->lock */
     struct hold_fetch_split *next;
-    size_t n_helpers;
+    size_t n_helpers, n_wanted; /* wanted: connections, the leader's too */
     bool is_closed; /* a helper was of no use: the origin does not like several connections */
     bool has_first;
     struct hold_validator first;           /* of the first answer */
@@ -46,10 +46,14 @@ struct hold_attempt {
     uint64_t window_begun_ms, window_bytes, window_blocked_ms;
     /* a piece of a split */
     struct hold_fetch_split *split;
+    bool leads;
     size_t piece;
-    uint64_t end_offset;
-    uint8_t *gather; /* HOLD_ATTEMPT_GATHER bytes */
+    uint64_t piece_end;  /* where that piece ends */
+    uint64_t end_offset; /* where the request ends; may be further on than the piece */
+    uint8_t **gather;    /* HOLD_PIECES_BLOCK bytes */
     size_t gathered;
+    bool is_met;         /* the next piece is somebody else's: the request was cut short, and that is no failure */
+    uint64_t paced_ms;
     uint64_t blocked_ms;
 };
 
@@ -73,6 +77,8 @@ HOLD_MUST int hold_attempt_wait(struct hold_attempt *a, struct hold_tries *tries
 struct hold_tries hold_attempt_tries(const struct hold_fetcher *fetcher);
 struct hold_fetch_shared *hold_fetcher_shared(struct hold_fetcher *fetcher);
 
+/* split.c: looks whether more or fewer connections should help with a file; cheap, for the leader only. */
+void hold_split_pace(struct hold_attempt *a, uint64_t now_ms);
 /* split.c: the file of a partial that was opened in pieces. 0 with the digest, 1 when the origin knows no ranges, -1. */
 HOLD_MUST int hold_split_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_turn *turn, struct hold_partial *partial,
                              struct hold_fetch_result *result, struct hold_digest_value *ret_value, struct hold_verdict *v);

@@ -25,6 +25,7 @@
 #include <time.h>
 
 #define MAX_WORKERS 16
+#define MAX_LEADING 4 /* files at once */
 #define ARENA_MAX (96u << 20)
 #define SAY_EVERY_MS 500
 #define LOG_EVERY_MS 5000
@@ -39,7 +40,7 @@ struct crew {
     const struct hold_hub_cache *cache; /* NULL: none */
     size_t *order;             /* indices of files, largest first */
     atomic_size_t next;        /* place in order */
-    atomic_size_t n_running;
+    atomic_size_t n_running, n_come;
     atomic_size_t n_leading;   /* workers that may still bring a file of their own */
     struct hold_verdict first; /* of the file that ended the errand; under shared->lock */
     bool has_failed;
@@ -160,13 +161,15 @@ static void *work(void *argument) {
     struct hold_verdict v = { 0 };
     struct hold_fetcher *fetcher = hold_fetcher_new(crew->shared);
     int rc = fetcher ? 0 : hold_verdict_fail(&v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, 0, "libcurl cannot be set up");
-    while (rc == 0 && !atomic_load(&crew->shared->stop)) {
+    bool leads = atomic_fetch_add(&crew->n_come, 1) < MAX_LEADING;
+    while (rc == 0 && leads && !atomic_load(&crew->shared->stop)) {
         size_t at = atomic_fetch_add(&crew->next, 1);
         if (at >= crew->source->manifest.n_files)
             break;
         rc = bring_file(crew, fetcher, &crew->source->manifest.files[crew->order[at]], &v);
     }
-    atomic_fetch_sub(&crew->n_leading, 1);
+    if (leads)
+        atomic_fetch_sub(&crew->n_leading, 1);
     if (rc == 0)
         help_others(crew, fetcher);
     hold_fetcher_free(fetcher);
@@ -230,15 +233,16 @@ static void watch(struct crew *crew, uint64_t total) {
 static int run_crew(struct crew *crew, uint64_t total, struct hold_verdict *v) {
     pthread_t threads[MAX_WORKERS];
     size_t n = HOLD_MIN((size_t) crew->bring->connections, (size_t) MAX_WORKERS), started = 0;
+    atomic_store(&crew->n_leading, HOLD_MIN(n, (size_t) MAX_LEADING));
     for (; started < n; started++) {
         atomic_fetch_add(&crew->n_running, 1);
-        atomic_fetch_add(&crew->n_leading, 1);
         if (pthread_create(&threads[started], NULL, work, crew) != 0) {
             atomic_fetch_sub(&crew->n_running, 1);
-            atomic_fetch_sub(&crew->n_leading, 1);
             break;
         }
     }
+    if (started < HOLD_MIN(n, (size_t) MAX_LEADING))
+        atomic_fetch_sub(&crew->n_leading, HOLD_MIN(n, (size_t) MAX_LEADING) - started);
     if (started == 0)
         return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, errno, "start a worker");
     watch(crew, total);

@@ -2,7 +2,6 @@
 #include "supervisor/job/fetch.h"
 
 #include "base/auto.h"
-#include "base/io.h"
 #include "base/list.h"
 #include "supervisor/job/attempt.h"
 #include "supervisor/job/clock.h"
@@ -285,18 +284,31 @@ void hold_attempt_flush(struct hold_attempt *a) {
     a->blocked_ms += hold_job_now_ms() - begun;
 }
 
+/* At the end of a piece the request runs on into the next one, unless another connection has it. */
+static bool enter_next(struct hold_attempt *a) {
+    hold_attempt_flush(a);
+    a->is_met = a->end == HOLD_TRY_DONE && !hold_pieces_go_on(a->split->pieces, a->piece);
+    if (a->end != HOLD_TRY_DONE || a->is_met)
+        return false;
+    a->piece++;
+    a->piece_end = HOLD_MIN(a->piece_end + a->split->pieces->piece_bytes, a->file->size);
+    return true;
+}
+
 static size_t take_for_piece(struct hold_attempt *a, const char *bytes, size_t n) {
     if (a->received + n > a->end_offset - a->offset)
         return hold_attempt_ends(a, HOLD_TRY_SIZE, "more than the %llu bytes asked for came", (unsigned long long) (a->end_offset - a->offset));
-    for (size_t done = 0; done < n;) {
-        size_t part = HOLD_MIN(n - done, HOLD_ATTEMPT_GATHER - a->gathered);
-        memcpy(a->gather + a->gathered, bytes + done, part);
+    for (size_t done = 0; done < n && a->end == HOLD_TRY_DONE;) {
+        if (a->offset + a->received == a->piece_end && !enter_next(a))
+            return CURL_WRITEFUNC_ERROR;
+        size_t part = (size_t) HOLD_MIN((uint64_t) HOLD_MIN(n - done, HOLD_PIECES_BLOCK - a->gathered), a->piece_end - a->offset - a->received);
+        memcpy(*a->gather + a->gathered, bytes + done, part);
         a->gathered += part;
+        a->received += part;
         done += part;
-        if (a->gathered == HOLD_ATTEMPT_GATHER)
+        if (a->gathered == HOLD_PIECES_BLOCK)
             hold_attempt_flush(a);
     }
-    a->received += n;
     return a->end == HOLD_TRY_DONE ? n : CURL_WRITEFUNC_ERROR;
 }
 
@@ -335,6 +347,8 @@ static int on_progress(void *argument, curl_off_t total, curl_off_t now, curl_of
     struct hold_attempt *a = argument;
     const struct hold_fetch_rules *rules = &a->fetcher->shared->rules;
     uint64_t now_ms = hold_job_now_ms();
+    if (a->leads)
+        hold_split_pace(a, now_ms);
     if (atomic_load(&a->fetcher->shared->stop))
         return (int) hold_attempt_ends(a, HOLD_TRY_STOPPED, "ended because another file failed") + 1;
     if (a->turn && atomic_load(&a->turn->is_lost))
@@ -500,7 +514,7 @@ void hold_attempt_perform(struct hold_attempt *a, const char *url, const struct 
         judge(a); /* an answer without a body */
     if (a->split && a->end == HOLD_TRY_DONE && was_redirected(a))
         note_via(a);
-    if (a->end == HOLD_TRY_DONE && code != CURLE_OK)
+    if (a->end == HOLD_TRY_DONE && code != CURLE_OK && !a->is_met)
         hold_attempt_ends(a, end_of_code(code), "%.200s", *error_text ? error_text : curl_easy_strerror(code));
 }
 

@@ -25,6 +25,8 @@ struct hold_fetch_rules {
     uint64_t deadline_at_ms;  /* hold_job_now_ms at which everything ends; 0: never */
     const char *ca_file;      /* NULL: libcurl's own */
     uint64_t split_bytes;     /* pinned files of at least this size come in pieces over several connections; 0: none */
+    uint64_t connections;     /* at most for one file, >= 1 */
+    uint64_t window_ms;       /* a number of connections is measured for so long before more are tried; 0: all at once */
     uint64_t takeover_ms;     /* another fetcher of the folder that stood still for so long is taken over */
     bool uses_flock;          /* false: as where flock means nothing */
 };

@@ -13,7 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READ_BYTES ((size_t) 256 << 10) /* stays in a core's cache between read and hash */
 #define WRITE_PIECE ((size_t) 64 << 10)
 #define WRITE_BEHIND (UINT64_C(8) << 20)
 
@@ -65,45 +64,96 @@ uint64_t hold_pieces_prefix(int map_fd, uint64_t file_bytes) {
     return HOLD_MIN(prefix, file_bytes);
 }
 
+/* 0, -1 with errno, or 1 at an early end. */
+static int read_all(int fd, uint8_t *into, size_t n, uint64_t at) {
+    for (size_t done = 0; done < n;) {
+        ssize_t got = pread(fd, into + done, n - done, (off_t) (at + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return got < 0 ? -1 : 1;
+        done += (size_t) got;
+    }
+    return 0;
+}
+
 /* ---- the digest's thread ---- */
 
-/* Bytes behind hashed that are in the file; under lock. */
+/* Bytes behind queued that are in the file; under lock. */
 static uint64_t ready_of(const struct hold_pieces *p) {
-    if (p->hashed == p->size)
+    if (p->queued == p->size)
         return 0;
-    size_t piece = (size_t) (p->hashed / p->piece_bytes);
-    return piece * p->piece_bytes + p->at[piece].have - p->hashed;
+    size_t piece = (size_t) (p->queued / p->piece_bytes);
+    return piece * p->piece_bytes + p->at[piece].have - p->queued;
+}
+
+/* The oldest block of the ring into the digest; under lock, which it leaves meanwhile. */
+static void hash_block(struct hold_pieces *p) {
+    struct hold_block block = p->ring[p->ring_first];
+    p->ring_first = (p->ring_first + 1) % HOLD_PIECES_RING;
+    p->ring_n--;
+    p->is_reading = true;
+    pthread_mutex_unlock(&p->lock);
+    hold_digest_feed(&p->digest, block.bytes, block.n);
+    pthread_mutex_lock(&p->lock);
+    p->is_reading = false;
+    p->hashed += block.n;
+    p->spare[p->n_spare++] = block.bytes;
+}
+
+/* The next ready bytes from the file, through memory. */
+static void hash_file(struct hold_pieces *p, uint8_t *memory, uint64_t ready) {
+    uint64_t at = p->queued;
+    size_t wanted = (size_t) HOLD_MIN((uint64_t) HOLD_PIECES_BLOCK, ready);
+    p->queued += wanted;
+    p->is_reading = true;
+    pthread_mutex_unlock(&p->lock);
+    int rc = read_all(p->fd, memory, wanted, at);
+    int sys = errno;
+    if (rc == 0)
+        hold_digest_feed(&p->digest, memory, wanted);
+    pthread_mutex_lock(&p->lock);
+    p->is_reading = false;
+    if (rc == 0)
+        p->hashed += wanted;
+    else
+        p->has_trouble = true, (void) hold_fail(&p->trouble, HOLD_E_IO, rc < 0 ? sys : 0, "read the partial at byte %llu", (unsigned long long) at);
 }
 
 static void *follow(void *argument) {
     struct hold_pieces *p = argument;
-    hold_autofree uint8_t *block = malloc(READ_BYTES);
+    hold_autofree uint8_t *memory = malloc(HOLD_PIECES_BLOCK);
     pthread_mutex_lock(&p->lock);
-    if (!block)
+    if (!memory)
         p->has_trouble = true, (void) hold_fail(&p->trouble, HOLD_E_LIMIT, 0, "no memory for a block");
-    while (block && !p->stop) {
-        uint64_t ready = p->has_trouble ? 0 : ready_of(p);
-        if (ready == 0) {
+    while (!p->stop) {
+        uint64_t ready = p->ring_n ? 0 : ready_of(p);
+        if (p->has_trouble || (!p->ring_n && !ready)) {
             pthread_cond_wait(&p->moved, &p->lock);
             continue;
         }
-        uint64_t at = p->hashed;
-        p->is_reading = true;
-        pthread_mutex_unlock(&p->lock);
-        ssize_t n = pread(p->fd, block, HOLD_MIN((uint64_t) READ_BYTES, ready), (off_t) at);
-        int sys = errno;
-        if (n > 0)
-            hold_digest_feed(&p->digest, block, (size_t) n);
-        pthread_mutex_lock(&p->lock);
-        p->is_reading = false;
-        if (n > 0)
-            p->hashed += (uint64_t) n;
-        else if (n == 0 || sys != EINTR)
-            p->has_trouble = true, (void) hold_fail(&p->trouble, HOLD_E_IO, n < 0 ? sys : 0, "read the partial at byte %llu", (unsigned long long) at);
+        if (p->ring_n)
+            hash_block(p);
+        else
+            hash_file(p, memory, ready);
         pthread_cond_broadcast(&p->moved);
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
+}
+
+/* A block of a live writer that continues the prefix goes to the digest from memory; under lock. */
+static void offer(struct hold_pieces *p, uint64_t at, uint8_t **block, size_t n) {
+    while (at == p->queued && p->ring_n == HOLD_PIECES_RING && !p->has_trouble && !p->stop)
+        pthread_cond_wait(&p->moved, &p->lock);
+    if (at != p->queued || p->has_trouble || p->stop)
+        return;
+    uint8_t *other = p->n_spare ? p->spare[--p->n_spare] : malloc(HOLD_PIECES_BLOCK);
+    if (!other)
+        return; /* then it is read back */
+    p->ring[(p->ring_first + p->ring_n++) % HOLD_PIECES_RING] = (struct hold_block) { .bytes = *block, .n = n };
+    p->queued += n;
+    *block = other;
 }
 
 /* ---- open and close ---- */
@@ -170,6 +220,10 @@ void hold_pieces_close(struct hold_pieces *p) {
         pthread_mutex_unlock(&p->lock);
         pthread_join(p->thread, NULL);
     }
+    for (; p->ring_n; p->ring_n--, p->ring_first = (p->ring_first + 1) % HOLD_PIECES_RING)
+        free(p->ring[p->ring_first].bytes);
+    while (p->n_spare)
+        free(p->spare[--p->n_spare]);
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->moved);
     hold_digest_close(&p->digest);
@@ -212,16 +266,18 @@ static void note_have(struct hold_pieces *p, size_t piece, uint64_t have) { /* u
     pthread_cond_broadcast(&p->moved);
 }
 
-int hold_pieces_write(struct hold_pieces *p, size_t piece, const void *bytes, size_t n, struct hold_verdict *v) {
+int hold_pieces_write(struct hold_pieces *p, size_t piece, uint8_t **block, size_t n, struct hold_verdict *v) {
     uint64_t had = p->at[piece].have, at = piece * p->piece_bytes + had; /* only the one who took it writes it */
     for (size_t done = 0; done < n; done += WRITE_PIECE)
-        if (hold_pwrite_all(p->fd, (const uint8_t *) bytes + done, HOLD_MIN(n - done, WRITE_PIECE), at + done, "partial", &v->err) < 0)
+        if (hold_pwrite_all(p->fd, *block + done, HOLD_MIN(n - done, WRITE_PIECE), at + done, "partial", &v->err) < 0)
             return hold_verdict_of_write(v);
     uint64_t window = at / WRITE_BEHIND;
     if ((at + n) / WRITE_BEHIND != window) /* writing starts now and not in one burst at the fsync */
         (void) sync_file_range(p->fd, (off_t) (window * WRITE_BEHIND), (off_t) WRITE_BEHIND, SYNC_FILE_RANGE_WRITE);
     pthread_mutex_lock(&p->lock);
     note_have(p, piece, had + n);
+    offer(p, at, block, n);
+    pthread_cond_broadcast(&p->moved);
     pthread_mutex_unlock(&p->lock);
     return 0;
 }
@@ -231,6 +287,31 @@ void hold_pieces_give(struct hold_pieces *p, size_t piece) {
     p->at[piece].is_taken = false;
     pthread_cond_broadcast(&p->moved);
     pthread_mutex_unlock(&p->lock);
+}
+
+/* Free and empty: a transfer can run into it; under lock. */
+static bool is_untouched(const struct hold_pieces *p, size_t piece) {
+    return piece < p->n && !p->at[piece].is_taken && p->at[piece].have == 0;
+}
+
+bool hold_pieces_go_on(struct hold_pieces *p, size_t piece) {
+    pthread_mutex_lock(&p->lock);
+    bool may = is_untouched(p, piece + 1);
+    if (may) {
+        p->at[piece].is_taken = false;
+        p->at[piece + 1].is_taken = true;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return may;
+}
+
+uint64_t hold_pieces_free_end(struct hold_pieces *p, size_t piece) {
+    pthread_mutex_lock(&p->lock);
+    size_t next = piece + 1;
+    while (is_untouched(p, next))
+        next++;
+    pthread_mutex_unlock(&p->lock);
+    return HOLD_MIN(next * p->piece_bytes, p->size);
 }
 
 uint64_t hold_pieces_have(struct hold_pieces *p) {
@@ -280,7 +361,9 @@ int hold_pieces_forget(struct hold_pieces *p, size_t piece, struct hold_verdict 
         pthread_cond_wait(&p->moved, &p->lock);
     for (size_t i = piece == SIZE_MAX ? 0 : piece; i < p->n && (i == piece || piece == SIZE_MAX); i++)
         note_have(p, i, 0);
-    p->hashed = 0;
+    for (; p->ring_n; p->ring_n--, p->ring_first = (p->ring_first + 1) % HOLD_PIECES_RING)
+        p->spare[p->n_spare++] = p->ring[p->ring_first].bytes;
+    p->hashed = p->queued = 0;
     p->has_trouble = false;
     int rc = hold_digest_restart(&p->digest, &v->err);
     pthread_cond_broadcast(&p->moved);
@@ -292,7 +375,7 @@ int hold_pieces_forget(struct hold_pieces *p, size_t piece, struct hold_verdict 
 static int pass_piece(const struct hold_pieces *p, int fd, size_t piece, int into_fd, uint8_t ret_sha256[32], struct hold_err *err) {
     struct hold_digest d = { 0 };
     struct hold_digest_value value;
-    hold_autofree uint8_t *block = malloc(READ_BYTES);
+    hold_autofree uint8_t *block = malloc(HOLD_PIECES_BLOCK);
     uint64_t at = piece * p->piece_bytes, end = at + length_of(p->size, p->piece_bytes, piece);
     if (!block)
         return hold_fail(err, HOLD_E_LIMIT, 0, "no memory for a block");
@@ -300,7 +383,7 @@ static int pass_piece(const struct hold_pieces *p, int fd, size_t piece, int int
         return -1;
     int rc = 0;
     while (rc == 0 && at < end) {
-        ssize_t n = pread(fd, block, HOLD_MIN((uint64_t) READ_BYTES, end - at), (off_t) at);
+        ssize_t n = pread(fd, block, HOLD_MIN((uint64_t) HOLD_PIECES_BLOCK, end - at), (off_t) at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {

@@ -2,9 +2,10 @@
  * Floor: supervisor/job.
  *
  * The map lies beside the partial ("<partial>.pieces") and says for each piece how many of its bytes are in the file, so
- * that a fetcher killed at any moment loses what was not yet written and nothing else. It is a claim, never a proof: every
- * byte is hashed from the file, and a map that ran ahead of its data in a power cut ends in a wrong digest. One thread
- * reads the contiguous prefix back from the page cache and hashes it while the rest is still coming. */
+ * that a fetcher killed at any moment loses what was not yet written and nothing else. It is a claim, never a proof: what an
+ * earlier life left is hashed from the file, and a map that ran ahead of its data in a power cut ends in a wrong digest. One thread
+ * hashes the contiguous prefix while the rest is still coming: a block that continues it goes to that thread from memory, what
+ * others wrote further on is read back from the page cache when its turn comes. */
 #ifndef HOLD_SUPERVISOR_JOB_PIECES_H
 #define HOLD_SUPERVISOR_JOB_PIECES_H
 
@@ -18,6 +19,8 @@
 
 #define HOLD_PIECE_BYTES (UINT64_C(32) << 20) /* where no manifest says otherwise */
 #define HOLD_PIECES_MAX (1u << 20)
+#define HOLD_PIECES_BLOCK ((size_t) 256 << 10) /* what is written, read and hashed at once: stays in a core's cache */
+#define HOLD_PIECES_RING 8u                     /* blocks that wait for the digest's thread */
 #define HOLD_PIECES_HEAD 24u /* bytes of a map before its counts */
 
 struct hold_piece {
@@ -40,7 +43,14 @@ struct hold_pieces {
     bool has_thread, stop, is_reading, has_trouble;
     struct hold_digest digest;
     struct hold_err trouble; /* why hashing stopped */
-    uint64_t hashed;
+    uint64_t hashed, queued; /* hashed <= queued: what lies between is in the ring or being read */
+    struct hold_block {
+        uint8_t *bytes; /* HOLD_PIECES_BLOCK of memory */
+        size_t n;
+    } ring[HOLD_PIECES_RING];
+    size_t ring_first, ring_n;
+    uint8_t *spare[HOLD_PIECES_RING + 1]; /* memory for the next ones; NULL: not there yet */
+    size_t n_spare;
 };
 
 /* The counts of a map's n bytes of text for a file of size in pieces of piece_bytes, of which file_bytes exist: false when it is of
@@ -58,9 +68,14 @@ void hold_pieces_close(struct hold_pieces *p);
 
 /* The first piece that is not whole and nobody's; [*ret_first, *ret_end) is missing. False when there is none. */
 bool hold_pieces_take(struct hold_pieces *p, size_t *ret_piece, uint64_t *ret_first, uint64_t *ret_end);
-/* The next n bytes of a piece that the caller took. Blocks on the disk. */
-HOLD_MUST int hold_pieces_write(struct hold_pieces *p, size_t piece, const void *bytes, size_t n, struct hold_verdict *v);
+/* The next n bytes of a piece that the caller took, at most HOLD_PIECES_BLOCK, in memory of that size from malloc: *block may go over to
+ * the digest's thread, and another one is there then. Blocks on the disk, and on a digest that lags behind. */
+HOLD_MUST int hold_pieces_write(struct hold_pieces *p, size_t piece, uint8_t **block, size_t n, struct hold_verdict *v);
 void hold_pieces_give(struct hold_pieces *p, size_t piece);
+/* From a whole piece that the caller holds to the one behind it. False when that one is begun, somebody's, or not there: then nothing changed. */
+bool hold_pieces_go_on(struct hold_pieces *p, size_t piece);
+/* How far a transfer from the piece that the caller took could go on: the first byte of the next piece behind it that is begun or somebody's. */
+uint64_t hold_pieces_free_end(struct hold_pieces *p, size_t piece);
 /* Waits at most timeout_ms until a piece can be taken or all are whole; true when all are. */
 bool hold_pieces_wait(struct hold_pieces *p, uint64_t timeout_ms);
 

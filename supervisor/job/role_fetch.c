@@ -21,7 +21,8 @@ struct fetch_config {
     const char *modelscope_endpoint, *modelscope_token, *http_proxy;
     const char *s3_endpoint, *s3_endpoint_all, *s3_region, *s3_region_default, *s3_key, *s3_secret, *s3_session, *s3_credentials, *s3_profile;
     int s3_style;
-    uint64_t size, tries, backoff_ms, backoff_max_ms, retry_after_max_ms, connect_ms, stall_ms, stall_bytes, deadline_ms, connections, split_bytes, reserve_bytes, takeover_ms;
+    uint64_t size, tries, backoff_ms, backoff_max_ms, retry_after_max_ms, connect_ms, stall_ms, stall_bytes, deadline_ms, connections, split_bytes, reserve_bytes;
+    uint64_t takeover_ms, window_ms;
     struct hold_strs again;
     bool deep, refresh, flock;
 };
@@ -40,7 +41,8 @@ static const struct hold_opt rows[] = {
     ROW("again", STRS, again, NULL, 0, 0, "hash this file whatever its marker says, and fetch it when it is wrong; repeatable", .value = "NAME"),
     ROW("deep", BOOL, deep, NULL, 0, 0, "believe no marker: hash every file that is there"),
     ROW("refresh", BOOL, refresh, NULL, 0, 0, "ask the source even when everything brought from it last time is proven"),
-    ROW("fetch-connections", U64, connections, "4", 1, 16, "connections at once: one for each file, and several for a large file when the others are done"),
+    ROW("fetch-connections", U64, connections, "8", 1, 16, "connections at most: up to four bring a file each, the others help with large files where that makes them faster"),
+    ROW("fetch-window", MS, window_ms, "250ms", 0, 60000, "how long the speed of a large file is measured before it gets more connections; 0: all of them at once"),
     ROW("fetch-split", BYTES, split_bytes, "64MiB", 0, 0, "pinned files of at least this size come in pieces over several connections; 0: never, unless the manifest has piece digests"),
     ROW("fetch-tries", U64, tries, "3", 1, 100, "tries in a row that brought less than 1 MiB and end a file"),
     ROW("fetch-backoff", MS, backoff_ms, "1s", 0, 600000, "first wait between tries; it doubles"),
@@ -169,7 +171,7 @@ static int run(const struct fetch_config *c, const struct hold_strs *words, int 
     struct hold_fetch_rules rules = { .tries = c->tries, .backoff_ms = c->backoff_ms, .backoff_max_ms = c->backoff_max_ms,
                                       .retry_after_max_ms = c->retry_after_max_ms, .connect_ms = c->connect_ms, .stall_ms = c->stall_ms,
                                       .stall_bytes = c->stall_bytes, .deadline_at_ms = c->deadline_ms ? hold_job_now_ms() + c->deadline_ms : 0,
-                                      .split_bytes = c->split_bytes, .takeover_ms = c->takeover_ms, .uses_flock = c->flock, .ca_file = hold_role_ca_file(c->ca_file, ca, sizeof ca) };
+                                      .split_bytes = c->split_bytes, .connections = c->connections, .window_ms = c->window_ms, .takeover_ms = c->takeover_ms, .uses_flock = c->flock, .ca_file = hold_role_ca_file(c->ca_file, ca, sizeof ca) };
     struct hold_fetch_shared shared;
     if (hold_fetch_shared_open(&shared, &rules, v) < 0)
         return -1;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define LOOK_EVERY_MS 200
+#define PACE_EVERY_MS 20
 
 static void copy_via(struct hold_fetch_shared *shared, struct hold_fetch_split *split, char *ret_via) {
     pthread_mutex_lock(&shared->lock);
@@ -27,17 +28,26 @@ static void drop_via(struct hold_fetch_shared *shared, struct hold_fetch_split *
     pthread_mutex_unlock(&shared->lock);
 }
 
-/* One piece, one request. False when nothing is free to take. */
+static size_t wanted(struct hold_fetch_shared *shared, struct hold_fetch_split *split) {
+    pthread_mutex_lock(&shared->lock);
+    size_t n = split->n_wanted;
+    pthread_mutex_unlock(&shared->lock);
+    return n;
+}
+
+/* One request: one piece or, for a leader alone, all that are free behind it too. False when nothing is free to take. */
 static bool try_piece(struct hold_attempt *a) {
     struct hold_fetch_split *split = a->split;
     struct hold_fetch_shared *shared = hold_fetcher_shared(a->fetcher);
     char via[HOLD_URL_BYTES];
-    if (!hold_pieces_take(split->pieces, &a->piece, &a->offset, &a->end_offset))
+    if (!hold_pieces_take(split->pieces, &a->piece, &a->offset, &a->piece_end))
         return false;
+    /* Alone, one request runs on through the pieces behind; with helpers it would run into theirs. */
+    a->end_offset = a->leads && wanted(shared, split) == 1 ? hold_pieces_free_end(split->pieces, a->piece) : a->piece_end;
     copy_via(shared, split, via);
     hold_attempt_perform(a, via[0] ? via : a->file->url, via[0] ? NULL : a->file->auth);
     hold_attempt_flush(a);
-    if (a->end == HOLD_TRY_DONE && a->offset + a->received < a->end_offset)
+    if (a->end == HOLD_TRY_DONE && !a->is_met && a->offset + a->received < a->end_offset)
         hold_attempt_ends(a, HOLD_TRY_NET, "cut at byte %llu", (unsigned long long) (a->offset + a->received));
     if (via[0] && a->end != HOLD_TRY_DONE) {
         bool is_refused = a->end == HOLD_TRY_DENIED || a->end == HOLD_TRY_MISSING || a->end == HOLD_TRY_REFUSED;
@@ -52,6 +62,21 @@ static bool try_piece(struct hold_attempt *a) {
 }
 
 /* ---- the leader ---- */
+
+void hold_split_pace(struct hold_attempt *a, uint64_t now_ms) {
+    struct hold_fetch_split *split = a->split;
+    struct hold_fetch_shared *shared = hold_fetcher_shared(a->fetcher);
+    if (now_ms < a->paced_ms + PACE_EVERY_MS)
+        return;
+    a->paced_ms = now_ms;
+    uint64_t have = hold_pieces_have(split->pieces);
+    pthread_mutex_lock(&shared->lock);
+    size_t was = split->n_wanted;
+    split->n_wanted = hold_pace_step(&split->pace, now_ms, have, (uint32_t) split->n_helpers + 1);
+    if (split->n_wanted > was)
+        pthread_cond_broadcast(&shared->changed);
+    pthread_mutex_unlock(&shared->lock);
+}
 
 /* Forgets what is wrong and says it. */
 static int blame(struct hold_attempt *a, const uint8_t got[32]) {
@@ -119,12 +144,12 @@ static void unlist(struct hold_fetch_shared *shared, struct hold_fetch_split *sp
     pthread_mutex_unlock(&shared->lock);
 }
 
-static int lead(struct hold_fetcher *fetcher, struct hold_fetch_split *split, uint8_t *gather, uint8_t ret_sha256[32], struct hold_verdict *v) {
+static int lead(struct hold_fetcher *fetcher, struct hold_fetch_split *split, uint8_t **gather, uint8_t ret_sha256[32], struct hold_verdict *v) {
     struct hold_fetch_shared *shared = hold_fetcher_shared(fetcher);
     struct hold_tries tries = hold_attempt_tries(fetcher);
     tries.furthest = hold_pieces_have(split->pieces);
     for (;;) {
-        struct hold_attempt a = { .fetcher = fetcher, .file = split->file, .turn = split->turn, .v = v, .split = split, .gather = gather };
+        struct hold_attempt a = { .fetcher = fetcher, .file = split->file, .turn = split->turn, .v = v, .split = split, .leads = true, .gather = gather };
         if (!try_piece(&a)) {
             bool is_whole = hold_pieces_wait(split->pieces, LOOK_EVERY_MS);
             if (is_whole && prove(&a, ret_sha256) == 0)
@@ -147,13 +172,16 @@ static int lead(struct hold_fetcher *fetcher, struct hold_fetch_split *split, ui
 int hold_split_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_turn *turn, struct hold_partial *partial,
                    struct hold_fetch_result *result, struct hold_digest_value *ret_value, struct hold_verdict *v) {
     hold_autofree struct hold_fetch_split *split = calloc(1, sizeof *split);
-    hold_autofree uint8_t *gather = malloc(HOLD_ATTEMPT_GATHER);
+    hold_autofree uint8_t *gather = malloc(HOLD_PIECES_BLOCK);
     if (!split || !gather)
         return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, 0, "no memory for a transfer in pieces");
-    *split = (struct hold_fetch_split) { .file = file, .turn = turn, .pieces = &partial->pieces };
+    const struct hold_fetch_rules *rules = &hold_fetcher_shared(fetcher)->rules;
+    *split = (struct hold_fetch_split) { .file = file, .turn = turn, .pieces = &partial->pieces, .n_wanted = 1,
+                                          .pace = { .max = (uint32_t) rules->connections, .window_ms = rules->window_ms } };
     struct hold_fetch_shared *shared = hold_fetcher_shared(fetcher);
+    split->n_wanted = hold_pace_step(&split->pace, hold_job_now_ms(), hold_pieces_have(split->pieces), 1);
     list(shared, split);
-    int rc = lead(fetcher, split, gather, ret_value->sha256, v);
+    int rc = lead(fetcher, split, &gather, ret_value->sha256, v);
     unlist(shared, split);
     result->fetched_bytes += atomic_load(&split->fetched_bytes);
     result->n_tries += atomic_load(&split->n_tries);
@@ -166,12 +194,20 @@ static struct hold_fetch_split *join(struct hold_fetch_shared *shared) {
     struct hold_fetch_split *best = NULL;
     pthread_mutex_lock(&shared->lock);
     for (struct hold_fetch_split *s = shared->splits; s; s = s->next)
-        if (!s->is_closed && !atomic_load(&s->is_over) && (!best || s->n_helpers < best->n_helpers))
+        if (!s->is_closed && !atomic_load(&s->is_over) && s->n_helpers + 1 < s->n_wanted && (!best || s->n_helpers < best->n_helpers))
             best = s;
     if (best)
         best->n_helpers++;
     pthread_mutex_unlock(&shared->lock);
     return best;
+}
+
+/* A helper that is one too many goes after its piece. */
+static bool is_wanted(struct hold_fetch_shared *shared, struct hold_fetch_split *split) {
+    pthread_mutex_lock(&shared->lock);
+    bool is = split->n_helpers < split->n_wanted;
+    pthread_mutex_unlock(&shared->lock);
+    return is;
 }
 
 static void part(struct hold_fetch_shared *shared, struct hold_fetch_split *split, bool closes) {
@@ -187,11 +223,11 @@ bool hold_fetch_help(struct hold_fetcher *fetcher) {
     struct hold_fetch_split *split = join(shared);
     if (!split)
         return false;
-    hold_autofree uint8_t *gather = malloc(HOLD_ATTEMPT_GATHER);
+    hold_autofree uint8_t *gather = malloc(HOLD_PIECES_BLOCK);
     bool has_helped = false, closes = !gather;
-    while (!closes && !atomic_load(&split->is_over) && !atomic_load(&split->ignores_ranges)) {
+    while (!closes && !atomic_load(&split->is_over) && !atomic_load(&split->ignores_ranges) && is_wanted(shared, split)) {
         struct hold_verdict v = { 0 };
-        struct hold_attempt a = { .fetcher = fetcher, .file = split->file, .turn = split->turn, .v = &v, .split = split, .gather = gather };
+        struct hold_attempt a = { .fetcher = fetcher, .file = split->file, .turn = split->turn, .v = &v, .split = split, .gather = &gather };
         if (!try_piece(&a))
             break;
         has_helped |= a.received > 0;

@@ -8,7 +8,7 @@ setup_file() { origin_setup; }
 teardown_file() { origin_stop; }
 setup() { fresh; }
 
-split=(--fetch-split 2MiB) # pieces of 1 MiB: eight of them
+split=(--fetch-split 2MiB --fetch-window 0) # pieces of 1 MiB: eight of them, over all connections from the beginning
 
 fetched() { grep -o '"fetched_bytes":[0-9]*' <<< "$output" | tail -1 | cut -d: -f2; }
 
@@ -18,6 +18,20 @@ fetched() { grep -o '"fetched_bytes":[0-9]*' <<< "$output" | tail -1 | cut -d: -
     [ "$(requests)" -eq 8 ]
     [ "$(fetched)" -eq "$SIZE" ]
     grep -q '"range": "bytes=1048576-2097151"' "$LOG"
+}
+
+@test "where nothing limits a stream it stays alone: one request for all pieces" {
+    one none --fetch-split 2MiB --fetch-window 1m
+    right
+    [ "$(requests)" -eq 1 ]
+    [ "$(fetched)" -eq "$SIZE" ]
+}
+
+@test "where each connection is limited more of them come, and each byte is served once" {
+    one slow:1000000 --fetch-split 2MiB --fetch-window 100ms
+    right
+    [ "$(requests)" -gt 3 ]
+    [ "$(fetched)" -eq "$SIZE" ]
 }
 
 @test "one connection in pieces" {

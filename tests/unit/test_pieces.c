@@ -26,7 +26,10 @@ static void fill(void) {
 
 static void write_piece(struct hold_pieces *p, size_t piece, size_t from, size_t n) {
     struct hold_verdict v = { 0 };
-    assert_int_equal(hold_pieces_write(p, piece, pattern + from, n, &v), 0);
+    uint8_t *block = malloc(HOLD_PIECES_BLOCK);
+    memcpy(block, pattern + from, n);
+    assert_int_equal(hold_pieces_write(p, piece, &block, n, &v), 0);
+    free(block);
 }
 
 static void check_digest(struct hold_pieces *p) {
@@ -163,8 +166,66 @@ static void good_pieces_are_taken_from_a_damaged_file(void **unused) {
     hold_pieces_close(&p);
 }
 
+static void a_transfer_runs_on_into_free_pieces_only(void **unused) {
+    (void) unused;
+    struct hold_pieces p = { 0 };
+    struct hold_verdict v = { 0 };
+    hold_autofd fd = scratch();
+    size_t a, b;
+    uint64_t first, end;
+    fill();
+    assert_int_equal(hold_pieces_open(&p, fd, scratch(), SIZE, PIECE, 0, NULL, &v), 0);
+    assert_true(hold_pieces_take(&p, &a, &first, &end));
+    assert_int_equal(hold_pieces_free_end(&p, a), SIZE);
+    write_piece(&p, a, 0, PIECE);
+    assert_true(hold_pieces_go_on(&p, a)); /* now we hold the second */
+    assert_true(hold_pieces_take(&p, &b, &first, &end));
+    assert_int_equal(b, 2);
+    assert_int_equal(hold_pieces_free_end(&p, a + 1), 2 * PIECE);
+    write_piece(&p, a + 1, PIECE, PIECE);
+    assert_false(hold_pieces_go_on(&p, a + 1)); /* the third is another's */
+    hold_pieces_give(&p, a + 1);
+    write_piece(&p, b, 2 * PIECE, PIECE);
+    assert_true(hold_pieces_go_on(&p, b));
+    write_piece(&p, 3, 3 * PIECE, PIECE);
+    assert_true(hold_pieces_go_on(&p, 3));
+    write_piece(&p, 4, 4 * PIECE, SIZE - 4 * PIECE);
+    assert_false(hold_pieces_go_on(&p, 4)); /* there is no sixth */
+    hold_pieces_give(&p, 4);
+    check_digest(&p);
+    hold_pieces_close(&p);
+}
+
+/* Every write continues the prefix: the digest gets it from memory, and the file may be spoilt behind its back. */
+static void what_continues_the_prefix_is_hashed_from_memory(void **unused) {
+    (void) unused;
+    struct hold_pieces p = { 0 };
+    struct hold_verdict v = { 0 };
+    hold_autofd fd = scratch();
+    size_t piece;
+    uint64_t first, end;
+    fill();
+    assert_int_equal(hold_pieces_open(&p, fd, scratch(), SIZE, PIECE, 0, NULL, &v), 0);
+    while (hold_pieces_take(&p, &piece, &first, &end)) {
+        for (uint64_t at = first; at < end; at += 100)
+            write_piece(&p, piece, at, (size_t) (end - at < 100 ? end - at : 100));
+        hold_pieces_give(&p, piece);
+    }
+    check_digest(&p);
+    assert_in_range(p.n_spare, 1, HOLD_PIECES_RING + 1);
+    assert_int_equal(hold_pieces_forget(&p, 1, &v), 0); /* and what is hashed again comes from the file, with the new piece */
+    assert_true(hold_pieces_take(&p, &piece, &first, &end));
+    assert_int_equal(piece, 1);
+    write_piece(&p, piece, first, (size_t) (end - first));
+    hold_pieces_give(&p, piece);
+    check_digest(&p);
+    hold_pieces_close(&p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_transfer_runs_on_into_free_pieces_only),
+        cmocka_unit_test(what_continues_the_prefix_is_hashed_from_memory),
         cmocka_unit_test(any_order_gives_the_digest_of_the_whole),
         cmocka_unit_test(the_map_brings_back_what_was_written_and_no_more),
         cmocka_unit_test(a_map_of_another_file_or_a_broken_one_says_nothing),
