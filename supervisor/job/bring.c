@@ -13,6 +13,7 @@
 #include "supervisor/job/partial.h"
 #include "supervisor/job/proof.h"
 #include "supervisor/job/snapshot.h"
+#include "supervisor/job/space.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 
 #define MAX_WORKERS 16
@@ -191,6 +191,18 @@ static void tell(const struct crew *crew, uint64_t done, uint64_t total, const c
     hold_control_say(crew->bring->control_fd, "X_HOLDFAST_PROGRESS=%llu/%llu\nSTATUS=%s", (unsigned long long) done, (unsigned long long) total, waits);
 }
 
+static void stop_when_low(struct crew *crew) {
+    struct hold_verdict v = { 0 };
+    if (hold_space_look(crew->store_fd, crew->bring->reserve_bytes, crew->bring->out, &v) == 0)
+        return;
+    pthread_mutex_lock(&crew->shared->lock);
+    if (!crew->has_failed)
+        crew->first = v;
+    crew->has_failed = true;
+    pthread_mutex_unlock(&crew->shared->lock);
+    hold_fetch_stop(crew->shared);
+}
+
 /* Tells process 1, the log or the terminal, and the other fetchers of the folder, until every worker has ended. */
 static void watch(struct crew *crew, uint64_t total) {
     struct hold_fetch_shared *shared = crew->shared;
@@ -211,6 +223,7 @@ static void watch(struct crew *crew, uint64_t total) {
         if (now - beaten >= every_ms) {
             beaten = now;
             hold_turns_beat(&shared->turns);
+            stop_when_low(crew);
         }
         uint64_t done = hold_turns_done(&shared->turns, waits, sizeof waits) + atomic_load(&shared->done_bytes);
         bar.label = waits[0] ? "wait" : "fetch";
@@ -276,19 +289,6 @@ static uint64_t bytes_needed(int folder_fd, bool has_blobs, const struct hold_ma
         return 0;
     partials = hold_partial_found_all(folder_fd);
     return needed - HOLD_MIN(needed, partials);
-}
-
-static int check_space(int folder_fd, uint64_t needed, uint64_t reserve, const char *out, struct hold_verdict *v) {
-    struct statvfs fs;
-    if (needed == 0 || fstatvfs(folder_fd, &fs) < 0)
-        return 0;
-    uint64_t free_bytes = (uint64_t) fs.f_bavail * fs.f_frsize;
-    if (needed <= free_bytes && free_bytes - needed >= reserve)
-        return 0;
-    return hold_verdict_fail(v, HOLD_EXIT_FETCH_SPACE, HOLD_E_IO, 0,
-                             "'%.160s': %llu bytes are missing and %llu more stay reserved, the disk has %llu free: %llu too few", out,
-                             (unsigned long long) needed, (unsigned long long) reserve, (unsigned long long) free_bytes,
-                             (unsigned long long) (needed + reserve - free_bytes));
 }
 
 /* state_dir NULL: inside out; "": none. */
@@ -414,7 +414,7 @@ static int bring_listed(struct crew *crew, struct hold_arena *arena, struct hold
     const struct hold_manifest *manifest = &crew->source->manifest;
     if (check_pin(bring, manifest, v) < 0 || check_folders(crew->folder_fd, manifest, v) < 0)
         return -1;
-    if (check_space(crew->store_fd, bytes_needed(crew->store_fd, crew->cache != NULL, manifest), bring->reserve_bytes, bring->out, v) < 0)
+    if (hold_space_check(crew->store_fd, bytes_needed(crew->store_fd, crew->cache != NULL, manifest), bring->reserve_bytes, bring->out, v) < 0)
         return -1;
     crew->order = hold_arena_array(arena, manifest->n_files, sizeof *crew->order);
     if (!crew->order)
@@ -544,7 +544,7 @@ int hold_bring_one(const struct hold_bring_one *one, struct hold_fetch_shared *s
     if (open_out(slash == one->out ? "/" : folder_path, one->state_dir && *one->state_dir ? one->state_dir : "", &folder, &state, v) < 0)
         return -1;
     struct hold_source source = { .manifest = { .files = &file, .n_files = 1 }, .auth = one->auth };
-    struct hold_bring bring = { .out = one->out, .deep = one->deep, .connections = one->connections, .control_fd = one->control_fd };
+    struct hold_bring bring = { .out = one->out, .deep = one->deep, .reserve_bytes = one->reserve_bytes, .connections = one->connections, .control_fd = one->control_fd };
     struct crew crew = { .bring = &bring, .source = &source, .shared = shared, .folder_fd = folder, .state_fd = state, .store_fd = folder, .store_state_fd = state };
     uint64_t begun = hold_job_now_ms();
     struct stat st;
@@ -557,7 +557,7 @@ int hold_bring_one(const struct hold_bring_one *one, struct hold_fetch_shared *s
         if (have == HOLD_HAVE_MARKED || have == HOLD_HAVE_PROVEN)
             return 0;
     }
-    if (one->size != UINT64_MAX && check_space(folder, bytes_needed(folder, false, &source.manifest), one->reserve_bytes, one->out, v) < 0)
+    if (one->size != UINT64_MAX && hold_space_check(folder, bytes_needed(folder, false, &source.manifest), one->reserve_bytes, one->out, v) < 0)
         return -1;
     size_t order = 0;
     crew.order = &order;

@@ -20,6 +20,7 @@
 #include "base/list.h"
 #include "supervisor/job/roles.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,6 +52,7 @@ static void usage(FILE *to) {
 }
 
 int main(int argc, char **argv) {
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error like a full disk, not a death */
     if (argc < 2) {
         usage(stderr);
         return HOLD_EXIT_USAGE;

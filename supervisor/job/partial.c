@@ -476,6 +476,9 @@ void hold_partial_close(struct hold_partial *p) {
     if (p->fd >= 0 && p->name[0]) {
         struct hold_verdict ignored = { 0 };
         (void) !hold_partial_flush(p, &ignored);
+        struct stat st;
+        if (fstat(p->fd, &st) == 0)
+            (void) !ftruncate(p->fd, st.st_size); /* the room reserved beyond the end is everybody's again */
         if (p->bytes == 0) {
             unlinkat(p->folder_fd, p->name, 0);
             forget_from(p, p->name);

@@ -5,7 +5,10 @@
 #include "supervisor/job/partial.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -177,12 +180,53 @@ static void links_and_pipes_in_its_place_are_not_followed(void **unused) {
     hold_partial_close(&p);
 }
 
+/* The disk is full at every byte of a small file in turn: named, nothing under the name, and the next life has every byte that fitted. */
+static void a_disk_that_is_full_at_any_byte_costs_nothing_but_the_rest(void **unused) {
+    (void) unused;
+    enum { N = 1500, STEP = 100 };
+    struct rlimit was;
+    uint8_t wanted[32];
+    struct hold_err err;
+    fill();
+    assert_int_equal(hold_digest_bytes(pattern, N, wanted, &err), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    for (rlim_t room = 0; room <= N; room++) {
+        struct hold_verdict v = { 0 };
+        struct hold_partial p;
+        struct hold_partial_target t = target(true, N);
+        struct hold_digest_value value;
+        int rc = 0;
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &(struct rlimit) { .rlim_cur = room, .rlim_max = was.rlim_max }), 0);
+        assert_int_equal(hold_partial_open(&p, &t, &v), 0);
+        for (size_t at = 0; rc == 0 && at < N; at += STEP) {
+            rc = hold_partial_add(&p, pattern + at, STEP, &v);
+            if (rc == 0)
+                rc = hold_partial_flush(&p, &v);
+        }
+        assert_int_equal(rc, room < N ? -1 : 0);
+        if (rc < 0)
+            assert_int_equal(v.err.sys, EFBIG);
+        hold_partial_close(&p);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+        assert_int_equal(hold_partial_open(&p, &t, &v), 0);
+        assert_int_equal(p.bytes, room / STEP * STEP);
+        assert_int_equal(hold_partial_add(&p, pattern + p.bytes, N - (size_t) p.bytes, &v), 0);
+        assert_int_equal(hold_partial_digest(&p, &value, &v), 0);
+        assert_memory_equal(value.sha256, wanted, 32);
+        assert_int_equal(hold_partial_publish(&p, "x", &v), 0);
+        hold_partial_close(&p);
+        assert_int_equal(count(""), 1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_published_is_what_was_added, enter, leave),
         cmocka_unit_test_setup_teardown(the_next_life_goes_on_and_hashes_what_it_found, enter, leave),
         cmocka_unit_test_setup_teardown(two_fetchers_have_two_partials_and_one_name, enter, leave),
         cmocka_unit_test_setup_teardown(bytes_of_an_unpinned_file_need_their_validator, enter, leave),
+        cmocka_unit_test_setup_teardown(a_disk_that_is_full_at_any_byte_costs_nothing_but_the_rest, enter, leave),
         cmocka_unit_test_setup_teardown(a_partial_longer_than_the_file_is_begun_again, enter, leave),
         cmocka_unit_test_setup_teardown(links_and_pipes_in_its_place_are_not_followed, enter, leave),
     };
