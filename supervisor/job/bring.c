@@ -58,7 +58,18 @@ static bool is_asked_again(const struct hold_bring *bring, const char *path) {
 
 /* ---- one file, on a worker ---- */
 
-/* stored: the name of its bytes in the store. */
+/* One file of the list as a fetch wants it; stored: the name of its bytes in the store. */
+static struct hold_fetch_file wanted(const struct crew *crew, const struct hold_manifest_file *file, const char *url, const char *stored, enum hold_have have) {
+    struct hold_fetch_file want = { .url = crew->one_url ? crew->one_url : url, .auth = &crew->source->auth, .path = file->path, .as = stored,
+                                    .folder_fd = crew->store_fd, .state_fd = crew->store_state_fd,
+                                    .size = file->size, .has_sha256 = file->has_sha256, .has_git_blob = file->has_git_blob,
+                                    .chunk_bytes = file->chunk_bytes, .chunks = file->chunks, .n_chunks = file->n_chunks,
+                                    .has_damaged = have == HOLD_HAVE_DAMAGED, .is_absent = have == HOLD_HAVE_ABSENT && file->size != UINT64_MAX };
+    memcpy(want.sha256, file->sha256, 32);
+    memcpy(want.git_blob, file->git_blob, 20);
+    return want;
+}
+
 static int fetch_file(struct crew *crew, struct hold_fetcher *fetcher, const struct hold_manifest_file *file, const char *stored, enum hold_have have,
                       struct hold_fetch_result *ret_result, struct hold_verdict *v) {
     hold_autofd lock = -1;
@@ -68,13 +79,7 @@ static int fetch_file(struct crew *crew, struct hold_fetcher *fetcher, const str
     char url[HOLD_URL_BYTES];
     if (!crew->one_url && !hold_source_url(crew->source, file->path, url, sizeof url))
         return hold_verdict_fail(v, HOLD_EXIT_MANIFEST, HOLD_E_LIMIT, 0, "'%.160s': its address is longer than %d bytes", file->path, HOLD_URL_BYTES);
-    struct hold_fetch_file want = { .url = crew->one_url ? crew->one_url : url, .auth = &crew->source->auth, .path = file->path, .as = stored,
-                                    .folder_fd = crew->store_fd, .state_fd = crew->store_state_fd,
-                                    .size = file->size, .has_sha256 = file->has_sha256, .has_git_blob = file->has_git_blob,
-                                    .chunk_bytes = file->chunk_bytes, .chunks = file->chunks, .n_chunks = file->n_chunks,
-                                    .has_damaged = have == HOLD_HAVE_DAMAGED, .is_absent = have == HOLD_HAVE_ABSENT && file->size != UINT64_MAX };
-    memcpy(want.sha256, file->sha256, 32);
-    memcpy(want.git_blob, file->git_blob, 20);
+    struct hold_fetch_file want = wanted(crew, file, url, stored, have);
     return hold_fetch_run(fetcher, &want, ret_result, v);
 }
 
@@ -119,7 +124,10 @@ static int bring_file(struct crew *crew, struct hold_fetcher *fetcher, struct ho
             return -1;
         believes_marker |= rc == 1; /* another fetcher brought and proved it just now */
     }
-    if (!is_here) {
+    if (is_here) {
+        struct hold_fetch_file want = wanted(crew, file, "", stored.path, HOLD_HAVE_PROVEN);
+        hold_fetch_tidy(fetcher, &want);
+    } else {
         memcpy(sha256, result.sha256, 32);
         file->size = result.size;
     }

@@ -104,6 +104,9 @@ struct hold_fetch_result {
 HOLD_MUST int hold_fetch_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_fetch_result *ret_result,
                              struct hold_verdict *v);
 
+/* The file is there: removes what a fetcher left beside it that died between publishing and cleaning. Never waits, never fails. */
+void hold_fetch_tidy(struct hold_fetcher *fetcher, const struct hold_fetch_file *file);
+
 /* Lends the caller's connection to a file that another thread's hold_fetch_run fetches in pieces, until nothing is left to
  * take of it or this connection is of no use. False when no file takes helpers now. Blocks. */
 bool hold_fetch_help(struct hold_fetcher *fetcher);

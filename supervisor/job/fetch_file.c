@@ -174,15 +174,25 @@ int hold_fetch_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *f
         return -1;
     target.folder_fd = folder;
     int rc = hold_turn_take(&turn, shared, file, folder, target.key, v);
+    bool is_there = false;
     target.is_owner = turn.owner.fd >= 0;
     /* Between the caller's look and our record another may have published it. */
     if (rc == 0 && file->is_absent && fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        rc = 1;
+        rc = 1, is_there = true;
     if (rc == 0)
         rc = bring(fetcher, file, name, &target, &turn, ret_result, v);
     /* Another took us for dead: it brings the file, and our partial may be gone from under us. */
     if (rc < 0 && turn.is_ours && !atomic_load(&shared->stop) && (hold_turn_was_lost(&turn) || (v->status == HOLD_EXIT_FETCH_WRITE && v->err.sys == ENOENT)))
         rc = 1;
-    hold_turn_end(&turn, &shared->turns, rc == 0, &shared->done_bytes);
+    hold_turn_end(&turn, &shared->turns, rc == 0 || is_there, rc == 0, &shared->done_bytes);
     return rc;
+}
+
+void hold_fetch_tidy(struct hold_fetcher *fetcher, const struct hold_fetch_file *file) {
+    struct hold_verdict ignored = { 0 };
+    hold_autofd folder = -1;
+    const char *name = NULL;
+    uint8_t key[8];
+    if (open_folder_of(file, &folder, &name, &ignored) == 0 && make_key(file, key, &ignored) == 0)
+        hold_turn_tidy(&hold_fetcher_shared(fetcher)->turns, folder, key);
 }

@@ -52,7 +52,7 @@ static void usage(FILE *to) {
 }
 
 int main(int argc, char **argv) {
-    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error like a full disk, not a death */
+    (void) sigaction(SIGXFSZ, &(struct sigaction) { .sa_handler = SIG_IGN }, NULL); /* a file size limit is an error like a full disk, not a death */
     if (argc < 2) {
         usage(stderr);
         return HOLD_EXIT_USAGE;

@@ -179,8 +179,8 @@ bool hold_owner_beat(struct hold_owner *owner, uint64_t done) {
     return is_ours;
 }
 
-/* Claims of takers that died between making and linking. */
-static void sweep(int folder_fd, const uint8_t key[8]) {
+/* Claims of takers that died between making and linking; all: whatever else has the key in its name. */
+static void sweep(int folder_fd, const uint8_t key[8], bool all) {
     char prefix[NAME_BYTES], hex[17];
     hold_hex_write(key, 8, hex);
     snprintf(prefix, sizeof prefix, ".holdfast-%s-", hex);
@@ -193,7 +193,8 @@ static void sweep(int folder_fd, const uint8_t key[8]) {
     int seen = 0;
     for (struct dirent *e = readdir(folder); e && seen < MAX_SEEN; e = readdir(folder)) {
         const char *dot = strrchr(e->d_name, '.');
-        if (strncmp(e->d_name, prefix, strlen(prefix)) != 0 || !dot || (strcmp(dot, ".claim") != 0 && strcmp(dot, ".gone") != 0))
+        bool is_claim = dot && (strcmp(dot, ".claim") == 0 || strcmp(dot, ".gone") == 0);
+        if (strncmp(e->d_name, prefix, strlen(prefix)) != 0 || !(all || is_claim))
             continue;
         seen++;
         unlinkat(folder_fd, e->d_name, 0);
@@ -201,7 +202,7 @@ static void sweep(int folder_fd, const uint8_t key[8]) {
     closedir(folder);
 }
 
-void hold_owner_drop(struct hold_owner *owner) {
+void hold_owner_drop(struct hold_owner *owner, bool is_done) {
     char name[NAME_BYTES];
     bool is_ours = false;
     if (owner->fd < 0)
@@ -209,7 +210,7 @@ void hold_owner_drop(struct hold_owner *owner) {
     hold_autofd fd = open_ours(owner, &is_ours);
     if (fd >= 0) {
         name_of(owner->key, "", name);
-        sweep(owner->folder_fd, owner->key);
+        sweep(owner->folder_fd, owner->key, is_done);
         unlinkat(owner->folder_fd, name, 0);
     }
     hold_close_fd(&owner->fd);

@@ -53,8 +53,9 @@ bool hold_owner_take(struct hold_owner *owner, int folder_fd, const uint8_t key[
 bool hold_owner_beat(struct hold_owner *owner, uint64_t done);
 /* Whether the record is there and ours, without moving it; one that cannot be read for the moment counts as ours. */
 bool hold_owner_is_ours(const struct hold_owner *owner);
-/* Removes the record when it is still ours, and what dead takers left beside it; closes it. Accepts one that holds none. */
-void hold_owner_drop(struct hold_owner *owner);
+/* Removes the record when it is still ours, after what dead takers left beside it and, when the file is done, every partial and map of
+ * its key: the record goes last, so that whoever finds none finds nothing. Closes it. Accepts one that holds none. */
+void hold_owner_drop(struct hold_owner *owner, bool is_done);
 
 /* Reads the record of another. A stretch between two looks counts for at most twice every_ms as "seen", so a reader that slept itself
  * does not take the others for dead. ret_text is zeroed when the bytes are no record. */

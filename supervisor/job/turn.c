@@ -89,7 +89,7 @@ bool hold_turn_was_lost(struct hold_turn *turn) {
     return atomic_load(&turn->is_lost);
 }
 
-void hold_turn_end(struct hold_turn *turn, struct hold_turns *turns, bool counts, _Atomic uint64_t *done_bytes) {
+void hold_turn_end(struct hold_turn *turn, struct hold_turns *turns, bool is_done, bool counts, _Atomic uint64_t *done_bytes) {
     pthread_mutex_lock(&turns->lock);
     struct hold_turn **at = &turns->first;
     while (*at && *at != turn)
@@ -99,7 +99,18 @@ void hold_turn_end(struct hold_turn *turn, struct hold_turns *turns, bool counts
     if (counts)
         atomic_fetch_add(done_bytes, atomic_load(&turn->done));
     pthread_mutex_unlock(&turns->lock);
-    hold_owner_drop(&turn->owner);
+    hold_owner_drop(&turn->owner, is_done);
+}
+
+void hold_turn_tidy(const struct hold_turns *turns, int folder_fd, const uint8_t key[8]) {
+    struct hold_owner_seen seen = { 0 };
+    struct hold_owner_text other = { 0 };
+    struct hold_owner owner;
+    if (hold_owner_look(folder_fd, key, 0, turns->still_ms, 0, turns->uses_flock, &seen, &other) != HOLD_OWNER_DEAD)
+        return;
+    hold_owner_evict(folder_fd, key, &seen);
+    if (hold_owner_take(&owner, folder_fd, key, 0, turns->uses_flock))
+        hold_owner_drop(&owner, true);
 }
 
 void hold_turns_beat(struct hold_turns *turns) {

@@ -41,8 +41,10 @@ HOLD_MUST int hold_turn_take(struct hold_turn *turn, struct hold_fetch_shared *s
                              const uint8_t key[8], struct hold_verdict *v);
 /* Whether another took it over: asks the record itself. */
 bool hold_turn_was_lost(struct hold_turn *turn);
-/* Leaves the list and drops the record. counts: its bytes are brought and go to *done_bytes. */
-void hold_turn_end(struct hold_turn *turn, struct hold_turns *turns, bool counts, _Atomic uint64_t *done_bytes);
+/* Leaves the list and drops the record. is_done: the file is there, and partials of it are rubbish. counts: its bytes go to *done_bytes. */
+void hold_turn_end(struct hold_turn *turn, struct hold_turns *turns, bool is_done, bool counts, _Atomic uint64_t *done_bytes);
+/* The file is there: removes what a fetcher left that died between publishing it and dropping its record. Never waits. */
+void hold_turn_tidy(const struct hold_turns *turns, int folder_fd, const uint8_t key[8]);
 
 /* Lets the counters of all records of ours move; call it at least every hold_turns_every_ms. Blocks on the folder. */
 void hold_turns_beat(struct hold_turns *turns);

@@ -72,12 +72,12 @@ static void one_holder_at_a_time(void **unused) {
     assert_false(hold_owner_take(&b, folder_fd, key, 10, true));
     assert_int_equal(errno, EEXIST);
     assert_int_equal(count(), 1);
-    hold_owner_drop(&b); /* holds none: nothing happens */
+    hold_owner_drop(&b, false); /* holds none: nothing happens */
     assert_true(hold_owner_is_ours(&a));
-    hold_owner_drop(&a);
+    hold_owner_drop(&a, false);
     assert_int_equal(count(), 0);
     assert_true(hold_owner_take(&b, folder_fd, key, 10, false));
-    hold_owner_drop(&b);
+    hold_owner_drop(&b, false);
 }
 
 static void a_counter_that_moves_is_never_dead_and_one_that_stands_still_is(void **unused) {
@@ -97,7 +97,7 @@ static void a_counter_that_moves_is_never_dead_and_one_that_stands_still_is(void
     while (look(&seen, now, false, &text) != HOLD_OWNER_DEAD)
         now += EVERY_MS;
     assert_in_range(now - stood, STILL_MS - 2 * EVERY_MS, STILL_MS + EVERY_MS);
-    hold_owner_drop(&a);
+    hold_owner_drop(&a, false);
 }
 
 static void a_reader_that_slept_does_not_take_the_others_for_dead(void **unused) {
@@ -108,7 +108,7 @@ static void a_reader_that_slept_does_not_take_the_others_for_dead(void **unused)
     assert_true(hold_owner_take(&a, folder_fd, key, 10, false));
     assert_int_equal(look(&seen, 1000, false, &text), HOLD_OWNER_MOVES);
     assert_int_equal(look(&seen, 1000 + 10 * STILL_MS, false, &text), HOLD_OWNER_MOVES);
-    hold_owner_drop(&a);
+    hold_owner_drop(&a, false);
 }
 
 static void a_lock_that_fell_shows_a_death_at_once(void **unused) {
@@ -139,7 +139,7 @@ static void a_holder_without_lock_is_not_dead_for_that(void **unused) {
     struct hold_owner_text text;
     assert_true(hold_owner_take(&a, folder_fd, key, 10, false)); /* as from a host whose locks do not reach us */
     assert_int_equal(look(&seen, 0, true, &text), HOLD_OWNER_MOVES);
-    hold_owner_drop(&a);
+    hold_owner_drop(&a, false);
 }
 
 static void only_the_record_that_stood_still_is_taken_away(void **unused) {
@@ -149,12 +149,12 @@ static void only_the_record_that_stood_still_is_taken_away(void **unused) {
     struct hold_owner_text text;
     assert_true(hold_owner_take(&a, folder_fd, key, 10, false));
     (void) look(&seen, 0, false, &text);
-    hold_owner_drop(&a);
+    hold_owner_drop(&a, false);
     assert_true(hold_owner_take(&b, folder_fd, key, 10, false));
     hold_owner_evict(folder_fd, key, &seen); /* somebody was quicker */
     assert_true(hold_owner_is_ours(&b));
     assert_int_equal(count(), 1);
-    hold_owner_drop(&b);
+    hold_owner_drop(&b, false);
 }
 
 static void who_was_taken_over_learns_it_and_leaves_the_next_one_alone(void **unused) {
@@ -169,10 +169,24 @@ static void who_was_taken_over_learns_it_and_leaves_the_next_one_alone(void **un
     assert_true(hold_owner_take(&b, folder_fd, key, 10, false));
     assert_false(hold_owner_beat(&a, 1)); /* another's */
     assert_false(hold_owner_is_ours(&a));
-    hold_owner_drop(&a);
+    hold_owner_drop(&a, false);
     assert_true(hold_owner_is_ours(&b));
-    hold_owner_drop(&b);
+    hold_owner_drop(&b, false);
     assert_int_equal(count(), 0);
+}
+
+static void a_file_that_is_done_takes_its_partials_with_it_and_no_others(void **unused) {
+    (void) unused;
+    static const char *const names[] = { ".holdfast-0102030405060708-n00000001.part", ".holdfast-0102030405060708-00000002.part.pieces", ".holdfast-0102030405060709-00000001.part" };
+    struct hold_owner a;
+    for (size_t i = 0; i < 3; i++)
+        close(openat(folder_fd, names[i], O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+    assert_true(hold_owner_take(&a, folder_fd, key, 10, false));
+    hold_owner_drop(&a, false);
+    assert_int_equal(count(), 3);
+    assert_true(hold_owner_take(&a, folder_fd, key, 10, false));
+    hold_owner_drop(&a, true);
+    assert_int_equal(count(), 1);
 }
 
 static void what_dead_takers_left_goes_with_the_record(void **unused) {
@@ -184,7 +198,7 @@ static void what_dead_takers_left_goes_with_the_record(void **unused) {
     close(openat(folder_fd, name, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
     snprintf(name, sizeof name, ".holdfast-0102030405060708-00000001.gone");
     close(openat(folder_fd, name, O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
-    hold_owner_drop(&a);
+    hold_owner_drop(&a, false);
     assert_int_equal(count(), 0);
 }
 
@@ -199,6 +213,7 @@ int main(void) {
         T(a_holder_without_lock_is_not_dead_for_that),
         T(only_the_record_that_stood_still_is_taken_away),
         T(who_was_taken_over_learns_it_and_leaves_the_next_one_alone),
+        T(a_file_that_is_done_takes_its_partials_with_it_and_no_others),
         T(what_dead_takers_left_goes_with_the_record),
     };
     return cmocka_run_group_tests_name("owner", tests, NULL, NULL);
