@@ -3,6 +3,9 @@
 
 #include "base/list.h"
 
+#include <errno.h>
+#include <stdbool.h>
+
 const struct hold_exit_row hold_exit_rows[] = {
 #define X(id, status, name, meaning, cure) { status, name, meaning, cure },
 #include "base/exit.def"
@@ -16,4 +19,9 @@ const struct hold_exit_row *hold_exit_find(int status) {
         if (hold_exit_rows[i].status == status)
             return &hold_exit_rows[i];
     return NULL;
+}
+
+int hold_exit_for(int status, int sys) {
+    bool is_refused = sys == EMFILE || sys == ENFILE || sys == ENOMEM || sys == EAGAIN || sys == ENOBUFS;
+    return (status == HOLD_EXIT_OK || status == HOLD_EXIT_INTERNAL) && is_refused ? HOLD_EXIT_RESOURCES : status;
 }

@@ -21,5 +21,7 @@ extern const struct hold_exit_row hold_exit_rows[];
 extern const size_t hold_n_exit_rows;
 /* The row of a status, or NULL when the status is not holdfast's own. */
 const struct hold_exit_row *hold_exit_find(int status);
+/* status, but RESOURCES where it would be no verdict (0) or INTERNAL and the errno says that the kernel had nothing to give. */
+int hold_exit_for(int status, int sys);
 
 #endif

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define HOLD_FILES_WANTED 256
 #define MISTAKES_MAX ((size_t) 64 << 10)
 
 /* Everything that can be caught: from the first statement on nothing is lost. A fault of our own still ends us, since the kernel
@@ -65,10 +66,12 @@ static int supervise(enum hold_mode mode, int argc, char **argv, const struct ho
     hold_log_never_wait();
     const sigset_t signals = all_signals();
     int status = HOLD_EXIT_INTERNAL;
-    if (hold_core_init(&core, &config, inherited, (const char *const *) environ, &signals, &status, &err) < 0)
+    if (hold_core_init(&core, &config, inherited, (const char *const *) environ, &signals, &status, &err) < 0) {
         hold_log_err(&err);
-    else
+        status = hold_exit_for(status, err.sys);
+    } else {
         status = hold_core_run(&core);
+    }
     /* From here on nothing returns early: what was opened is closed, the exit code is the policy's. */
     hold_log(HOLD_LV_INFO, HOLD_EV_END, HOLD_LI("code", status), HOLD_LS("cause", core.ending.is_fixed ? hold_cause_info(core.ending.cause)->name : ""),
              HOLD_LS("action", core.ending.is_fixed ? hold_action_name(core.ending.action) : ""), HOLD_LU("orphans_reaped", core.orphans_reaped));
@@ -91,6 +94,19 @@ static void fill_standard(bool supervises) {
             (void) open("/", O_PATH | O_CLOEXEC);
 }
 
+/* Process 1 needs a few dozen descriptors whatever its server is allowed; where only the soft limit is low it lifts its own. */
+static void lift_files(struct hold_inherited *inherited) {
+    if (getrlimit(RLIMIT_NOFILE, &inherited->files) < 0)
+        return;
+    struct rlimit own = inherited->files;
+    if (own.rlim_cur < HOLD_FILES_WANTED && own.rlim_cur < own.rlim_max) {
+        own.rlim_cur = HOLD_MIN((rlim_t) HOLD_FILES_WANTED, own.rlim_max);
+        if (setrlimit(RLIMIT_NOFILE, &own) < 0)
+            own = inherited->files;
+    }
+    inherited->files_now = own.rlim_cur;
+}
+
 int main(int argc, char **argv) {
     static struct hold_inherited inherited;
     const sigset_t blocked = all_signals();
@@ -100,8 +116,11 @@ int main(int argc, char **argv) {
     sigaction(SIGCHLD, &plain, &inherited.chld);
     const struct hold_cmd *cmd = argc > 1 ? hold_cmd_find(argv[1]) : NULL;
     bool supervises = !cmd || cmd->run == hold_supervise_run;
+    if (supervises)
+        lift_files(&inherited);
     fill_standard(supervises);
-    if (supervises && getcwd(inherited.folder, sizeof(inherited.folder)) == NULL)
+    /* A folder that this user could not enter again (root started it and became another) is not left. */
+    if (supervises && (getcwd(inherited.folder, sizeof(inherited.folder)) == NULL || access(inherited.folder, X_OK) < 0))
         inherited.folder[0] = '\0';
     if (cmd)
         return cmd->run(argc - 1, argv + 1, &inherited);

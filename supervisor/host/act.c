@@ -142,7 +142,7 @@ static void spawn(struct hold_core *core, struct hold_member *m, uint64_t now_ms
             hold_log_err(&err);
             return;
         }
-        m->exec_status = status ? status : HOLD_EXIT_INTERNAL;
+        m->exec_status = hold_exit_for(status ? status : HOLD_EXIT_INTERNAL, err.sys);
         (void) snprintf(m->exec_text, sizeof(m->exec_text), "%s", err.text);
         hold_died_member(core, m, 0, now_ms);
         return;
@@ -331,7 +331,7 @@ static void start_job(struct hold_core *core, uint64_t now_ms) {
     if (kind == HOLD_JOB_VERIFY)
         hold_store_drop(&core->store, HOLD_CORE_JOB, "plan"); /* the old plan is no proof of what is there now */
     if (hold_start_job(core, kind, now_ms, &status, &err) < 0) {
-        job->exec_status = status ? status : HOLD_EXIT_INTERNAL;
+        job->exec_status = hold_exit_for(status ? status : HOLD_EXIT_INTERNAL, err.sys);
         (void) snprintf(job->exec_text, sizeof(job->exec_text), "%s", err.text);
         hold_died_job(core, 0, now_ms);
         return;

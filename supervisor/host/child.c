@@ -168,6 +168,8 @@ static int become(void *launch_of_child) {
     if (launch->listen_digits)
         put_number(launch->listen_digits, (uint64_t) hold_raw(SYS_getpid, 0, 0, 0, 0));
     ignore_again(&in->chld);
+    if (in->files.rlim_cur != in->files_now)
+        (void) hold_raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long) &in->files, 0);
     if (is_locked_in(r) && hold_sandbox_enter(r->plan, report_fd, &fail.sandbox) < 0) { /* not in shared memory */
         fail.step = HOLD_STEP_SANDBOX;
         fail.sys = fail.sandbox.sys;
@@ -309,7 +311,8 @@ int hold_child_exec_result(struct hold_child *child, const char *name, const str
         return hold_wrap(err, "start '%s'", name);
     }
     bool missing = fail.step == HOLD_STEP_EXEC && (fail.sys == ENOENT || fail.sys == ENOTDIR);
-    *ret_status = missing ? STATUS_NOT_FOUND : fail.step == HOLD_STEP_EXEC ? STATUS_NOT_EXECUTABLE : HOLD_EXIT_INTERNAL;
+    int refused = hold_exit_for(HOLD_EXIT_INTERNAL, fail.sys);
+    *ret_status = missing ? STATUS_NOT_FOUND : fail.step != HOLD_STEP_EXEC || refused != HOLD_EXIT_INTERNAL ? refused : STATUS_NOT_EXECUTABLE;
     return hold_fail(err, missing ? HOLD_E_MISSING : HOLD_E_DENIED, fail.sys, "%s '%s'%s", hold_name_at(steps, HOLD_COUNT_OF(steps), fail.step),
                      name, missing ? " (it, or the interpreter or loader that it names, does not exist)" : "");
 }

@@ -11,12 +11,15 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 /* What process 1 itself was started with and what its children shall have again. */
 struct hold_inherited {
     sigset_t mask;
     struct sigaction chld;        /* the one disposition that process 1 changes for itself */
+    struct rlimit files;          /* RLIMIT_NOFILE; process 1 itself runs with files_now */
+    rlim_t files_now;
     char folder[4096];            /* where it was started; "" when unknown. Process 1 itself leaves for "/" */
 };
 

@@ -20,6 +20,8 @@
 
 /* So late behind a deadline is no scheduling delay of a machine that works. */
 #define HOLD_LATE_MS 1000
+#define HOLD_FILES_LEAST 12 /* descriptors that one server, its spawn and a look at /proc need at once */
+#define HOLD_FILES_FEW 32
 
 /* ---- events ---- */
 
@@ -525,7 +527,7 @@ static int open_outside(struct hold_core *core, int *ret_status, struct hold_err
     *ret_status = HOLD_EXIT_STATE;
     /* A plain `holdfast -- CMD` of a user who may not write /run asked for no state: no reason to warn each time. */
     bool is_asked = c->mode != HOLD_MODE_EXEC || strcmp(c->state_dir, HOLD_STATE_DIR_DEFAULT) != 0;
-    if (hold_record_open(&core->record, c->state_dir, &soft) < 0)
+    if (!core->is_tight && hold_record_open(&core->record, c->state_dir, &soft) < 0)
         hold_log(is_asked ? HOLD_LV_WARN : HOLD_LV_INFO, HOLD_EV_WARN, HOLD_LS("what", soft.text), HOLD_LS("then", "going on without a record and a UNIX socket"));
     *ret_status = HOLD_EXIT_LISTEN;
     if (*c->listen && hold_store_listen(c->listen, &core->listen_fd, err) < 0)
@@ -538,8 +540,20 @@ static int open_outside(struct hold_core *core, int *ret_status, struct hold_err
 }
 
 
+/* Below HOLD_FILES_FEW descriptors what can be done without is: the server still runs, is reaped, stopped and started again. */
+static int look_at_limit(struct hold_core *core, struct hold_err *err) {
+    rlim_t n = core->inherited->files_now;
+    core->is_tight = n < HOLD_FILES_FEW;
+    if (n < HOLD_FILES_LEAST)
+        return hold_fail(err, HOLD_E_LIMIT, EMFILE, "%llu descriptors are allowed, process 1 needs %d: raise ulimit -n", (unsigned long long) n, HOLD_FILES_LEAST);
+    if (core->is_tight)
+        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("what", "few descriptors are allowed: raise ulimit -n"), HOLD_LU("limit", (uint64_t) n),
+                 HOLD_LU("wanted", HOLD_FILES_FEW), HOLD_LS("then", "the server has our output itself, and there is no record and no UNIX socket"));
+    return 0;
+}
+
 static int open_output(struct hold_core *core, struct hold_err *err) {
-    if (core->on_terminal || core->config->output == HOLD_OUTPUT_DIRECT)
+    if (core->on_terminal || core->is_tight || core->config->output == HOLD_OUTPUT_DIRECT)
         return 0;
     if (hold_output_open(&core->output, 1, 2, core->config->output == HOLD_OUTPUT_BLOCK, on_line, core, err) < 0)
         return hold_wrap(err, "copy the server's output");
@@ -597,7 +611,7 @@ int hold_core_init(struct hold_core *core, const struct hold_config *config, con
     if (inherited->folder[0] && chdir("/") < 0) /* the start folder is the child's; we do not hold its file system */
         return hold_fail(err, HOLD_E_IO, errno, "go to '/'");
     hold_tree_spare(&core->tree);
-    if (hold_loop_init(&core->loop, signals, err) < 0 || hold_tree_adopt(err) < 0 || hold_signals_open(core, err) < 0 || hold_start_init(core, err) < 0 || open_output(core, err) < 0)
+    if (look_at_limit(core, err) < 0 || hold_loop_init(&core->loop, signals, err) < 0 || hold_tree_adopt(err) < 0 || hold_signals_open(core, err) < 0 || hold_start_init(core, err) < 0 || open_output(core, err) < 0)
         return -1;
     if (open_outside(core, ret_status, err) < 0)
         return -1;

@@ -152,6 +152,7 @@ struct hold_core {
     size_t queue_begin, queue_n;
     bool tree_changed;     /* something was reaped or is newly dying: trees are worth a look */
     bool has_output, has_status, has_lines;
+    bool is_tight;    /* few descriptors are allowed: what can be done without is not opened */
     bool on_terminal; /* the terminal on 0 was ours at the start: members get it, and job control is passed on */
     bool ignores_int; /* INT was ignored when we were started */
     int listen_fd, notify_fd, above_fd; /* above: connected to the NOTIFY_SOCKET that we were given, or -1 */

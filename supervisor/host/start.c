@@ -558,10 +558,14 @@ int hold_start_member(struct hold_core *core, struct hold_member *m, uint64_t no
     member_env(core, m, r.n_listen, names.data, theirs >= 0 ? 3 + (int) r.n_listen : -1);
     if (core->has_output) {
         int ends[2];
-        if (hold_output_attach(&core->output, m->index, m->plan->uid, getgid(), ends, err) < 0)
-            return -1;
-        r.out_fd = out = ends[0];
-        r.err_fd = errs = ends[1];
+        struct hold_err soft = { 0 };
+        if (hold_output_attach(&core->output, m->index, m->plan->uid, getgid(), ends, &soft) == 0) {
+            r.out_fd = out = ends[0];
+            r.err_fd = errs = ends[1];
+        } else { /* it runs all the same */
+            hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("member", m->config->name), HOLD_LS("what", soft.text),
+                     HOLD_LS("then", "it has our output itself; no lines are kept of this life"));
+        }
     }
     if (finish(&r, m->plan, err) < 0 || hold_child_spawn(&r, &m->child, ret_status, err) < 0)
         return -1;

@@ -168,10 +168,11 @@ static bool room_for_one(struct hold_tree *t) {
 
 static void scan(struct hold_tree *t) {
     t->n = 0;
-    t->is_cut = false;
+    t->is_cut = t->is_blind = false;
     DIR *proc = opendir("/proc");
     if (!proc) {
         t->is_cut = true;
+        t->is_blind = errno == ENOENT || errno == EACCES;
         return;
     }
     pid_t self = getpid();
@@ -192,6 +193,7 @@ static void scan(struct hold_tree *t) {
     }
     closedir(proc);
     t->is_cut |= !saw_self; /* another namespace's /proc proves nothing */
+    t->is_blind = t->n == 0 && !saw_self;
     if (t->n > 1)
         qsort(t->procs, t->n, sizeof(t->procs[0]), by_pid);
     for (size_t i = 0; i < t->n; i++)
@@ -256,12 +258,30 @@ bool hold_tree_is_stopped(pid_t pid) {
     return (state && state[8] == 'T') || is_about_to;
 }
 
+/* Without a /proc to look at. Where there is none at all, everybody in a namespace that we are process 1 of is ours, unless others
+ * are to be spared; elsewhere the groups that our children were started in are all that can be named. */
+static void signal_blind(const struct hold_tree *t, int owner, int sig) {
+    size_t others = t->n_before;
+    for (int i = 0; i < HOLD_TREE_OWNERS; i++)
+        others += owner != HOLD_TREE_ANY && i != owner && t->owners[i].pid > 0;
+    if (t->is_blind && getpid() == 1 && others == 0) {
+        (void) kill(-1, sig);
+        return;
+    }
+    for (int i = 0; i < HOLD_TREE_OWNERS; i++)
+        if ((owner == HOLD_TREE_ANY || i == owner) && t->owners[i].pid > 0)
+            (void) kill(-t->owners[i].pid, sig);
+}
+
 size_t hold_tree_signal(struct hold_tree *t, int owner, int sig, bool skip_main) {
     if (!has_any_child())
         return 0;
     scan(t);
-    if (t->is_cut && t->n == 0)
+    if (t->is_cut && t->n == 0) {
+        if (sig != 0)
+            signal_blind(t, owner, sig);
         return 1;
+    }
     size_t n = 0;
     pid_t main_pid = owner >= 0 && owner < HOLD_TREE_OWNERS ? t->owners[owner].pid : 0;
     for (size_t i = 0; i < t->n; i++) {
@@ -319,6 +339,8 @@ int hold_tree_owner_of(const struct hold_tree *t, pid_t pid) {
 void hold_tree_name(struct hold_tree *t, int owner, struct hold_buf *out) {
     size_t said = 0, more = 0;
     scan(t);
+    if (t->is_cut && t->n == 0)
+        hold_buf_adds(out, "unknown: /proc cannot be read");
     for (size_t i = 0; i < t->n; i++) {
         const struct hold_tree_proc *p = &t->procs[i];
         if (!belongs(p, owner))

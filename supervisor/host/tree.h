@@ -35,7 +35,8 @@ struct hold_tree {
     struct hold_tree_owner owners[HOLD_TREE_OWNERS]; /* index: the caller's number */
     struct hold_tree_proc *procs; /* of the last scan; kept for the next one */
     size_t n, capacity;
-    bool is_cut; /* /proc could not be read whole: then nothing is proven */
+    bool is_cut;   /* /proc could not be read whole: then nothing is proven */
+    bool is_blind; /* there is none to read */
     struct {
         pid_t pid;
         uint64_t born;

@@ -151,6 +151,8 @@ static void add_memory(const struct hold_core *core, struct hold_report *r, stru
 /* The newest failure that is known: what ended us, else the last death of a member that is not back yet; without one, what the
  * start waits for and how memory stands. */
 void hold_act_report(struct hold_core *core) {
+    if (!*core->config->termination_log) /* set to nothing: none is wanted */
+        return;
     struct hold_report r = { .phase = core->phase ? core->phase : "", .exit_code = -1 };
     struct hold_err err = { 0 };
     hold_autobuf last = hold_buf_with_max(HOLD_REPORT_MAX_BYTES);
