@@ -123,7 +123,7 @@ struct hold_ending {
 #define HOLD_CORE_EVENTS 64
 /* A start has the processor to itself for this long: the UNIX socket, the first publication and the look at a plain child's exec
  * come after it. A program that ends sooner costs nothing of that. */
-#define HOLD_SETTLE_MS 5
+#define HOLD_SETTLE_MS 20
 
 struct hold_core_event {
     int8_t member; /* index, or -1: the container's */

@@ -52,8 +52,9 @@ int hold_record_open(struct hold_record *r, const char *folder, struct hold_err 
     bool fits = st.st_size == (off_t) sizeof(struct hold_record_page);
     /* Blocks are taken now, so that a store into the mapping can never meet a full disk (SIGBUS). */
     bool has_blocks = fits && st.st_blocks > 0;
-    if ((!fits && ftruncate(fd, 0) < 0) || (!has_blocks && posix_fallocate(fd, 0, (off_t) sizeof(struct hold_record_page)) != 0))
-        return hold_fail(err, HOLD_E_IO, errno, "make '%s/record'", folder);
+    int sys = !fits && ftruncate(fd, 0) < 0 ? errno : has_blocks ? 0 : posix_fallocate(fd, 0, (off_t) sizeof(struct hold_record_page));
+    if (sys != 0)
+        return hold_fail(err, HOLD_E_IO, sys, "make '%s/record'", folder);
     struct hold_record_page before; /* a look at the mapping would cost a page fault of its own */
     fits = fits && pread(fd, &before, sizeof(before), 0) == (ssize_t) sizeof(before);
     void *p = mmap(NULL, sizeof(struct hold_record_page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

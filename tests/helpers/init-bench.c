@@ -3,6 +3,7 @@
  *   init-bench at-once N               as the init's child: N zombies are handed to it at once; prints ms until all are reaped
  *   init-bench one-by-one N            N orphans one after the other; prints the most zombies ever seen
  *   init-bench term ROUNDS NAME=INIT [ARG...] [: NAME=INIT...]...   TERM to the init until the child has it, medians in us
+ *   init-bench terms N NAME=INIT ...   one start each, N TERMs 3 ms apart, all of which the child catches; prints how many came, medians
  *   init-bench stamp FILE              appends "begin NS" and "end NS", then ends with 1
  *   init-bench ask PORT N              GET /livez N times, each on a fresh connection; prints p50 and p99 in ms */
 #include <arpa/inet.h>
@@ -10,6 +11,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
@@ -144,13 +146,30 @@ static int catch_term(void) {
     return 0;
 }
 
+static int catch_all(void) {
+    sigset_t set;
+    int sig;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    uint64_t at = 0;
+    (void) !write(CHILD_FD, &at, sizeof at);
+    for (;;) {
+        sigwait(&set, &sig);
+        at = now_ns();
+        if (write(CHILD_FD, &at, sizeof at) != sizeof at)
+            return 0;
+    }
+}
+
 static struct init {
     const char *name;
     char *argv[MOST_ARGS];
     uint64_t took[4096];
 } inits[MOST_INITS];
 
-static uint64_t one_term(struct init *init) {
+/* Starts the init with its child at the other end of *ret_fd, and waits until that catches TERM. */
+static pid_t start_init(struct init *init, int *ret_fd) {
     int ends[2];
     uint64_t at;
     pid_t pid;
@@ -165,19 +184,47 @@ static uint64_t one_term(struct init *init) {
     close(ends[1]);
     if (read(ends[0], &at, sizeof at) != sizeof at)
         fail("ready");
+    *ret_fd = ends[0];
+    return pid;
+}
+
+static uint64_t one_term(struct init *init) {
+    int fd;
+    uint64_t at;
+    pid_t pid = start_init(init, &fd);
     nap_us(3000);
     uint64_t sent = now_ns();
     kill(pid, SIGTERM);
-    if (read(ends[0], &at, sizeof at) != sizeof at)
+    if (read(fd, &at, sizeof at) != sizeof at)
         fail("signal");
-    close(ends[0]);
+    close(fd);
     (void) waitpid(pid, NULL, 0);
     return at - sent;
 }
 
-static int term(int argc, char **argv) {
+/* How many of n came. One that did not come within a second never will. */
+static size_t many_terms(struct init *init, size_t n) {
+    int fd;
+    size_t came = 0;
+    pid_t pid = start_init(init, &fd);
+    for (size_t i = 0; i < n; i++) {
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        uint64_t at;
+        nap_us(3000);
+        uint64_t sent = now_ns();
+        kill(pid, SIGTERM);
+        if (poll(&p, 1, 1000) == 1 && read(fd, &at, sizeof at) == sizeof at)
+            init->took[came++] = at - sent;
+    }
+    close(fd); /* the child's next word fails, and it ends */
+    kill(pid, SIGTERM);
+    (void) waitpid(pid, NULL, 0);
+    return came;
+}
+
+static int term(int argc, char **argv, bool is_one_start) {
     size_t rounds = strtoul(argv[2], NULL, 10), n = 0;
-    static char self[] = "/proc/self/exe", mode[] = "catch";
+    static char self[] = "/proc/self/exe", catch_one[] = "catch", catch_many[] = "catch-all";
     char own[512];
     ssize_t length = readlink(self, own, sizeof own - 1);
     own[length > 0 ? length : 0] = '\0';
@@ -193,15 +240,18 @@ static int term(int argc, char **argv) {
             inits[n].argv[k++] = argv[i++];
         i++;
         inits[n].argv[k++] = own;
-        inits[n].argv[k++] = mode;
+        inits[n].argv[k++] = is_one_start ? catch_many : catch_one;
     }
     rounds = rounds > 4096 ? 4096 : rounds;
-    for (size_t r = 0; r < rounds; r++)
+    size_t came[MOST_INITS] = { 0 };
+    for (size_t i = 0; is_one_start && i < n; i++)
+        came[i] = many_terms(&inits[i], rounds);
+    for (size_t r = 0; !is_one_start && r < rounds; r++)
         for (size_t i = 0; i < n; i++)
-            inits[i].took[r] = one_term(&inits[i]);
+            inits[i].took[came[i]++] = one_term(&inits[i]);
     for (size_t i = 0; i < n; i++) {
-        qsort(inits[i].took, rounds, sizeof inits[i].took[0], by_size);
-        printf("%-12s median %.0f us, p90 %.0f us\n", inits[i].name, (double) inits[i].took[rounds / 2] / 1e3, (double) inits[i].took[rounds * 9 / 10] / 1e3);
+        qsort(inits[i].took, came[i], sizeof inits[i].took[0], by_size);
+        printf("%-12s median %.0f us, p90 %.0f us of %zu\n", inits[i].name, (double) inits[i].took[came[i] / 2] / 1e3, (double) inits[i].took[came[i] * 9 / 10] / 1e3, came[i]);
     }
     return 0;
 }
@@ -231,16 +281,18 @@ int main(int argc, char **argv) {
     n = n > MOST ? MOST : n;
     if (strcmp(mode, "catch") == 0)
         return catch_term();
+    if (strcmp(mode, "catch-all") == 0)
+        return catch_all();
     if (strcmp(mode, "at-once") == 0)
         return at_once(n);
     if (strcmp(mode, "one-by-one") == 0)
         return one_by_one(n);
     if (strcmp(mode, "stamp") == 0 && argc > 2)
         return stamp(argv[2]);
-    if (strcmp(mode, "term") == 0 && argc > 3)
-        return term(argc, argv);
+    if ((strcmp(mode, "term") == 0 || strcmp(mode, "terms") == 0) && argc > 3)
+        return term(argc, argv, mode[4] == 's');
     if (strcmp(mode, "ask") == 0 && argc > 3)
         return ask((uint16_t) n, strtoul(argv[3], NULL, 10));
-    fprintf(stderr, "init-bench: at-once, one-by-one, term, stamp or ask\n");
+    fprintf(stderr, "init-bench: at-once, one-by-one, term, terms, stamp or ask\n");
     return 64;
 }
