@@ -197,6 +197,7 @@ static const struct hold_cmd rows[] = {
     { "doctor", "[--json] [options]", "judge this machine, the model and the dependencies, and say what to do", cmd_job },
     { "fetch", "SOURCE --out DIR [options]", "bring a model's files and prove them", cmd_job },
     { "verify", "DIR [options]", "prove a model's files", cmd_job },
+    { "gc", "[DIR...] [--older-than TIME] [--delete]", "say what of the hub's cache nobody uses, or remove it", cmd_job },
     { "ask", "http://HOST:PORT/v1 [options]", "one chat with a server, as its clients have it", cmd_job },
     { "probe", "live|ready|startup [--state-dir DIR]", "ask the holdfast that runs here; exit status 0 or 1", cmd_probe },
     { "status", "[--json] [--watch] [--state-dir DIR]", "show the holdfast that runs here", cmd_status },

@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "base/io.h"
 #include "supervisor/job/clock.h"
+#include "supervisor/job/gc.h"
 #include "supervisor/job/proof.h"
 
 #include <dirent.h>
@@ -75,7 +76,7 @@ bool hold_hub_cache_find(const char *root, const struct hold_hub_name *name, cha
 }
 
 struct hold_hub_cache hold_hub_cache_none(void) {
-    return (struct hold_hub_cache) { .root_fd = -1, .repo_fd = -1, .blobs_fd = -1, .blob_state_fd = -1, .snapshot_fd = -1, .snapshot_state_fd = -1 };
+    return (struct hold_hub_cache) { .root_fd = -1, .repo_fd = -1, .blobs_fd = -1, .blob_state_fd = -1, .snapshot_fd = -1, .snapshot_state_fd = -1, .use_fd = -1, .snapshot_use_fd = -1 };
 }
 
 static int folder_below(int at, const char *name, int *ret_fd, struct hold_verdict *v) {
@@ -104,16 +105,20 @@ int hold_hub_cache_open(struct hold_hub_cache *cache, const char *root, const st
     cache->root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (cache->root_fd < 0)
         return write_failed(v, "open", root);
-    if (folder_below(cache->root_fd, cache->repo, &cache->repo_fd, v) < 0 || folder_below(cache->repo_fd, "blobs", &cache->blobs_fd, v) < 0 ||
-        folder_below(cache->repo_fd, "snapshots", &snapshots, v) < 0 || folder_below(snapshots, commit, &cache->snapshot_fd, v) < 0)
+    if (folder_below(cache->root_fd, cache->repo, &cache->repo_fd, v) < 0)
         return -1;
     cache->blob_state_fd = state_below(cache->repo_fd);
+    cache->use_fd = hold_use_take(cache->blob_state_fd); /* before anything is looked for that a gc could take away */
+    if (folder_below(cache->repo_fd, "blobs", &cache->blobs_fd, v) < 0 || folder_below(cache->repo_fd, "snapshots", &snapshots, v) < 0 ||
+        folder_below(snapshots, commit, &cache->snapshot_fd, v) < 0)
+        return -1;
     cache->snapshot_state_fd = state_below(cache->snapshot_fd);
+    cache->snapshot_use_fd = hold_use_take(cache->snapshot_state_fd);
     return 0;
 }
 
 void hold_hub_cache_close(struct hold_hub_cache *cache) {
-    int *const all[] = { &cache->root_fd, &cache->repo_fd, &cache->blobs_fd, &cache->blob_state_fd, &cache->snapshot_fd, &cache->snapshot_state_fd };
+    int *const all[] = { &cache->root_fd, &cache->repo_fd, &cache->blobs_fd, &cache->blob_state_fd, &cache->snapshot_fd, &cache->snapshot_state_fd, &cache->use_fd, &cache->snapshot_use_fd };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         hold_close_fd(all[i]);
 }

@@ -25,6 +25,7 @@
 
 struct hold_hub_cache {
     int root_fd, repo_fd, blobs_fd, blob_state_fd, snapshot_fd, snapshot_state_fd; /* the two states -1 where nothing can be written */
+    int use_fd, snapshot_use_fd; /* both are in use while they are open: gc.h */
     char repo[220];            /* "models--org--repo" */
     char revision[200];        /* as asked for */
     char commit[41];

@@ -8,6 +8,7 @@
  *              --fetch-connect-timeout MS --fetch-connections N --fetch-reserve BYTES
  *   holdfast-job verify DIR [--deep] [--write-manifest] [--manifest FILE] [--digest HEX] [--no-plan]
  *        with a control pair the plan is handed up: FDSTORE=1, FDNAME=plan and a sealed memfd
+ *   holdfast-job gc [DIR...] [--older-than TIME] [--delete]
  *   holdfast-job doctor|preflight [--json] [--model DIR] [--model-source SOURCE] [--device auto|cpu|cuda] [--foreign]
  *        [--need URL]... [--need-timeout MS] [--package NAME[>=V]]... [--python DIR]... [--state-dir DIR] [--writable DIR]...
  *        doctor prints a table and does not wait unless --need-timeout is given; preflight logs findings and waits
@@ -38,6 +39,7 @@ static int run_version(int argc, char **argv) {
 static const struct role roles[] = {
     { "fetch", "bring a model or one file, proven", hold_role_fetch },
     { "verify", "prove a model folder without a network, and make its plan", hold_role_verify },
+    { "gc", "say or remove what of a hub's cache nobody uses", hold_role_gc },
     { "doctor", "judge machine, model and dependencies; a table for people", hold_role_doctor },
     { "preflight", "the same judgement for process 1: logs, waits for dependencies", hold_role_preflight },
     { "ask", "one chat with a server, as its clients have it", hold_role_ask },

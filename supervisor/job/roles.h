@@ -9,6 +9,7 @@
 
 int hold_role_fetch(int argc, char **argv);
 int hold_role_verify(int argc, char **argv);
+int hold_role_gc(int argc, char **argv);
 int hold_role_preflight(int argc, char **argv); /* logs, waits */
 int hold_role_doctor(int argc, char **argv);    /* a table for people */
 int hold_role_ask(int argc, char **argv);       /* one chat */

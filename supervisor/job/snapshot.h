@@ -7,7 +7,12 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
+
 /* hold_open_below for reading; a folder whose parent is called "snapshots" is looked at from the folder above that. */
 HOLD_MUST int hold_snapshot_open(int folder_fd, const char *name, int *ret_fd, struct hold_err *err);
+
+/* Is this folder's parent called "snapshots"? */
+bool hold_snapshot_is(int folder_fd);
 
 #endif

@@ -15,6 +15,7 @@
 #include "runtime/weights/prove.h"
 #include "supervisor/job/clock.h"
 #include "supervisor/job/digest.h"
+#include "supervisor/job/gc.h"
 #include "supervisor/job/proof.h"
 #include "supervisor/job/snapshot.h"
 #include "supervisor/job/source.h"
@@ -263,6 +264,24 @@ static int map_files(struct bench *bench, const struct hold_manifest *list, stru
     return 0;
 }
 
+/* A snapshot of a hub's cache is in use from now on: first by us, then by process 1, which keeps the lock with the descriptor. */
+static int begin_use(struct bench *bench, int *ret_fd, struct hold_verdict *v) {
+    struct stat ours, named;
+    if (!hold_snapshot_is(bench->folder_fd))
+        return 0;
+    *ret_fd = hold_use_take(bench->state_fd);
+    if (fstat(bench->folder_fd, &ours) == 0 && stat(bench->verify->folder, &named) == 0 && ours.st_ino == named.st_ino)
+        return 0;
+    return hold_verdict_fail(v, HOLD_EXIT_VERIFY_MISSING, HOLD_E_MISSING, 0, "'%.160s' was removed meanwhile", bench->verify->folder);
+}
+
+static int hand_use_up(int use_fd, int control_fd, struct hold_verdict *v) {
+    if (use_fd < 0 || control_fd < 0 || hold_notify_send(control_fd, "FDSTORE=1\nFDNAME=" HOLD_USE_NAME, &use_fd, 1, &v->err) == 0)
+        return 0;
+    (void) hold_wrap(&v->err, "hand the use lock to process 1");
+    return hold_verdict_is(v, HOLD_EXIT_INTERNAL);
+}
+
 static int hand_up(const struct hold_buf *plan, const uint8_t digest[32], int control_fd, struct hold_verdict *v) {
     hold_autofd fd = -1;
     static const uint8_t unproven[32];
@@ -367,7 +386,7 @@ static int prove_bytes(struct bench *bench, uint8_t ret_digest[32], struct hold_
 
 static int run(struct bench *bench, struct hold_arena *arena, struct hold_verify_result *result, struct hold_verdict *v) {
     uint8_t digest[32] = { 0 };
-    if (open_folders(bench, v) < 0 || (bench->verify->write_manifest && write_manifest(bench, arena, v) < 0) || load_manifest(bench, arena, v) < 0)
+    if ((bench->verify->write_manifest && write_manifest(bench, arena, v) < 0) || load_manifest(bench, arena, v) < 0)
         return -1;
     if (bench->manifest.n_files) {
         if (prove_bytes(bench, digest, result, v) < 0)
@@ -389,7 +408,14 @@ int hold_verify_run(const struct hold_verify *verify, struct hold_verify_result 
     struct hold_verify_result result = { 0 };
     pthread_mutex_init(&bench.lock, NULL);
     pthread_cond_init(&bench.changed, NULL);
-    int rc = run(&bench, &arena, &result, v);
+    hold_autofd use = -1;
+    int rc = open_folders(&bench, v);
+    if (rc == 0)
+        rc = begin_use(&bench, &use, v);
+    if (rc == 0)
+        rc = run(&bench, &arena, &result, v);
+    if (rc == 0)
+        rc = hand_use_up(use, verify->control_fd, v);
     pthread_mutex_destroy(&bench.lock);
     pthread_cond_destroy(&bench.changed);
     hold_close_fd(&bench.folder_fd);

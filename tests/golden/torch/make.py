@@ -142,6 +142,7 @@ BAD = {
     "eval.pth": (checkpoint(b"\x80\x02" + glob("builtins", "eval") + b"(" + text("1") + b"tR."), "names 'builtins.eval'"),
     "getattr.pth": (checkpoint(b"\x80\x02" + glob("__builtin__", "getattr") + b"."), "names '__builtin__.getattr'"),
     "torch_load.pth": (checkpoint(b"\x80\x02" + glob("torch", "load") + b"(" + text("x") + b"tR."), "names 'torch.load'"),
+    "other_module.pth": (checkpoint(b"\x80\x02" + glob("evil", "OrderedDict") + b")R."), "names 'evil.OrderedDict'"),
     "newline_name.pth": (checkpoint(b"\x80\x02" + b"ctorch\nFloatStorage.__class__\n."), "names 'torch.FloatStorage.__class__'"),
     "stack_global.pth": (checkpoint(b"\x80\x04\x8c\x02os\x8c\x06system\x93."), "not of protocol 2"),
     "stack_global_in_2.pth": (checkpoint(b"\x80\x02" + text("os") + text("system") + b"\x93."), "opcode 0x93"),
