@@ -16,6 +16,7 @@ import traceback
 
 import yaml
 
+import kubelet
 from render import CHART, HIGHEST, LOWEST, SCHEMA, TOP, documents, helm, one, pod, random_values, rendered, server, spoilt, workload
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -422,6 +423,15 @@ def every_flag_is_an_option_of_the_program():
                 if d['kind'] == kind:
                     command = (d['spec']['template']['spec'] if kind == 'Job' else d['spec'])['containers'][0]['command']
                     assert all(a.split('=')[0] in known for a in command[2:] if a.startswith('--')), command
+
+
+def ours_alone_is_neither_killed_nor_blind():
+    """Every published probe policy beside ours, with the real program; takes a minute of waiting."""
+    if not os.path.exists(os.path.join(TOP, 'build', 'release', 'tests', 'fake-server')):
+        return 'SKIP the programs are not built'
+    result = kubelet.observe()
+    print('\n'.join('# ' + line for line in kubelet.table(result[0]).split('\n')))
+    kubelet.judge(*result)
 
 
 # ---- at random ----
