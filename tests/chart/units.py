@@ -425,6 +425,32 @@ def every_flag_is_an_option_of_the_program():
                     assert all(a.split('=')[0] in known for a in command[2:] if a.startswith('--')), command
 
 
+def promtool(*args, cwd=None):
+    r = subprocess.run(['promtool', *args], capture_output=True, text=True, cwd=cwd)
+    assert r.returncode == 0, (r.stdout + r.stderr)[-3000:]
+
+
+def alerts_fire_when_they_should_and_only_then():
+    if not shutil.which('promtool'):
+        return 'SKIP promtool is not installed (package prometheus)'
+    def query(values):
+        return one(rendered({'keda': {'enabled': True, 'serverAddress': 'http://p'}, **values}), 'ScaledObject')['spec']['triggers'][0]['metadata']['query']
+    rules = one(rendered({'prometheusRule': {'enabled': True, 'alertLabels': {'team': 'inference'}}}), 'PrometheusRule')['spec']
+    with open(os.path.join(HERE, 'alerts_test.yaml'), encoding='utf-8') as f:
+        tests = yaml.safe_load(f.read())
+    for test in tests['tests']:
+        for t in test.get('promql_expr_test', []):
+            t['expr'] = query({'VLLM_QUERY': {}, 'SGLANG_QUERY': {'preset': 'sglang', 'image': {'repository': 's'}}}[t['expr']])
+    tried = {t['alertname'] for test in tests['tests'] for t in test.get('alert_rule_test', []) if t.get('exp_alerts')}
+    assert tried == {r['alert'] for g in rules['groups'] for r in g['rules']}, 'an alert without a test that it fires'
+    with tempfile.TemporaryDirectory() as d:
+        for name, content in (('rules.yaml', rules), ('tests.yaml', tests)):
+            with open(os.path.join(d, name), 'w', encoding='utf-8') as f:
+                yaml.safe_dump(content, f)
+        promtool('check', 'rules', '--lint=all', '--lint-fatal', 'rules.yaml', cwd=d)
+        promtool('test', 'rules', 'tests.yaml', cwd=d)
+
+
 def ours_alone_is_neither_killed_nor_blind():
     """Every published probe policy beside ours, with the real program; takes a minute of waiting."""
     if not os.path.exists(os.path.join(TOP, 'build', 'release', 'tests', 'fake-server')):
