@@ -75,6 +75,8 @@ const struct hold_opt hold_config_rows[] = {
     { "ready", HOLD_OPT_STR, AT(health.ready), NULL, 0, 0,
       "how the server is asked whether it is ready: http://127.0.0.1:PORT/PATH, tcp://HOST:PORT, grpc://HOST:PORT/SERVICE, exec:COMMAND, notify (sd_notify), or counter:http://HOST:PORT/metrics (answers, and moves while work is pending)",
       .key = "health.ready", .value = "CHECK" },
+    { "startup", HOLD_OPT_STR, AT(health.startup), NULL, 0, 0, "another check while the server starts, instead of --ready until it has passed once",
+      .key = "health.startup", .value = "CHECK" },
     { "live", HOLD_OPT_STR, AT(health.live), NULL, 0, 0, "the same for liveness; a server that fails it is killed and started again",
       .key = "health.live", .value = "CHECK" },
     { "health-delay", HOLD_OPT_MS, AT(health.initial_delay_ms), "0", 0, DAY, "before the first question", .key = "health.initial_delay" },
@@ -82,6 +84,9 @@ const struct hold_opt hold_config_rows[] = {
     { "health-timeout", HOLD_OPT_MS, AT(health.timeout_ms), "3s", 1, HOUR, "an answer has this long", .key = "health.timeout" },
     { "health-failures", HOLD_OPT_U64, AT(health.failures), "3", 1, 1000, "failures in a row that make it unready", .key = "health.failures" },
     { "health-successes", HOLD_OPT_U64, AT(health.successes), "1", 1, 1000, "successes in a row that make it ready again", .key = "health.successes" },
+    { "live-period", HOLD_OPT_MS, AT(health.live_period_ms), "0", 0, DAY, "between two liveness questions; 0: as --health-period", .key = "health.live_period" },
+    { "live-timeout", HOLD_OPT_MS, AT(health.live_timeout_ms), "0", 0, HOUR, "a liveness answer has this long; 0: as --health-timeout",
+      .key = "health.live_timeout" },
     { "live-failures", HOLD_OPT_U64, AT(health.live_failures), "6", 1, 1000, "liveness failures in a row that end it", .key = "health.live_failures" },
     { "health-backoff", HOLD_OPT_MS, AT(health.backoff_first_ms), "250ms", 0, HOUR,
       "first wait between two questions while it starts; it doubles; 0: the period", .key = "health.backoff" },
@@ -294,6 +299,7 @@ static void check_values(const struct hold_config *c, struct hold_buf *mistakes)
     }
     for (size_t i = 0; i < c->n_servers; i++) {
         const struct hold_server_config *s = &c->servers[i];
+        check_check(mistakes, s->name, s->health.startup);
         check_check(mistakes, s->name, s->health.ready);
         check_check(mistakes, s->name, s->health.live);
         check_check(mistakes, s->name, s->warmup);
@@ -391,7 +397,7 @@ int hold_config_load(enum hold_mode mode, int argc, char *const *argv, const cha
     hold_opt_strangers(&names, environment, &store->notes);
     drop_empty(&c->model_sources);
     c->termination_log_is_set = is_set(store, "termination-log");
-    if (mode == HOLD_MODE_EXEC && *c->health.ready && !is_set(store, "status-listen"))
+    if (mode == HOLD_MODE_EXEC && (*c->health.ready || *c->health.startup) && !is_set(store, "status-listen"))
         c->status_listen = "[::]:8181"; /* a check was given: somebody wants to know */
     hold_config_servers(c, store->root, mode == HOLD_MODE_TOOL ? 0 : argc - rest, argv + rest, mistakes);
     make_absolute(c, mistakes);

@@ -28,8 +28,10 @@ enum hold_signal_to { HOLD_SIGNAL_TO_CHILD, HOLD_SIGNAL_TO_GROUP };
 
 /* One check of a server: an address in probe_io.h's form, NULL when there is none. */
 struct hold_health_config {
+    const char *startup;      /* instead of ready until it has passed once; NULL: ready */
     const char *ready, *live; /* live NULL: the ready check is not used for liveness either */
     uint64_t initial_delay_ms, period_ms, timeout_ms;
+    uint64_t live_period_ms, live_timeout_ms; /* 0: as ready */
     uint64_t failures, live_failures, successes;
     uint64_t backoff_first_ms, backoff_max_ms; /* between failed startup questions */
 };

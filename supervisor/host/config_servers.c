@@ -39,6 +39,7 @@ static void read_health(struct hold_json_reader *parent, const char *path, struc
     (void) snprintf(where, sizeof(where), "%s.health", path);
     struct hold_json_reader r;
     hold_json_read(&r, object, where, parent->mistakes);
+    (void) hold_json_opt_str(&r, "startup", &h->startup);
     (void) hold_json_opt_str(&r, "ready", &h->ready);
     (void) hold_json_opt_str(&r, "live", &h->live);
     read_ms(&r, "initial_delay", &h->initial_delay_ms);
@@ -46,6 +47,8 @@ static void read_health(struct hold_json_reader *parent, const char *path, struc
     read_ms(&r, "timeout", &h->timeout_ms);
     read_ms(&r, "backoff", &h->backoff_first_ms);
     read_ms(&r, "backoff_cap", &h->backoff_max_ms);
+    read_ms(&r, "live_period", &h->live_period_ms);
+    read_ms(&r, "live_timeout", &h->live_timeout_ms);
     read_ms(&r, "watchdog", watchdog_ms);
     (void) hold_json_opt_u64(&r, "failures", 1, 1000, &h->failures);
     (void) hold_json_opt_u64(&r, "successes", 1, 1000, &h->successes);
@@ -104,6 +107,8 @@ static struct hold_server_config *add(struct hold_config *c, const char *name) {
     s->health = c->health;
     s->warmup = *c->warmup ? c->warmup : NULL;
     s->watchdog_ms = c->watchdog_ms;
+    if (!*s->health.startup)
+        s->health.startup = NULL;
     if (!*s->health.ready)
         s->health.ready = NULL;
     if (!*s->health.live)
@@ -118,7 +123,7 @@ static void add_pair(struct hold_config *c) {
         s->is_ours = true;
         s->needs_weights = i == 1;
         s->profile = NULL; /* by member and device */
-        s->health.ready = NULL; /* told over the control pair */
+        s->health.startup = s->health.ready = NULL; /* told over the control pair */
         s->warmup = NULL;
     }
     c->servers[1].ladder = hold_ladder_runtime;

@@ -57,7 +57,7 @@ static void enter_member(struct hold_core *core, struct hold_member *m, enum hol
         m->ready_since_ms = now_ms;
         m->starts_ready += m->ready_ms == 0;
         m->ready_ms = m->ready_ms ? m->ready_ms : now_ms;
-        if (m->config->is_ours || m->config->health.ready) { /* whatever was printed on the way, it did not keep it from serving */
+        if (m->config->is_ours || m->config->health.ready || m->config->health.startup) { /* whatever was printed on the way, it did not keep it from serving */
             m->matched = HOLD_CAUSE_NONE;
             m->signature = NULL;
         }
@@ -249,7 +249,7 @@ static void on_exec(struct hold_core *core, unsigned index) {
     hold_act_read_memory(core);
     m->oom_before = core->memory.known ? core->memory.oom_kills : 0;
     hold_act_record(core, m, true);
-    if (!m->config->is_ours && !m->config->health.ready)
+    if (!m->config->is_ours && !hold_probing_check(m))
         hold_core_post_member(core, m->index, HOLD_MEMBER_EV_PROBE_READY);
 }
 
@@ -574,7 +574,7 @@ static void init_member(struct hold_core *core, size_t i) {
     clear_foreign_deadlines(m->deadline_ms, HOLD_MEMBER_DL_COUNT, 0);
     m->budget.max = (uint32_t) c->restart_budget;
     m->budget.window_ms = c->restart_window_ms;
-    m->is_asked = m->config->health.ready || m->config->health.live || m->config->warmup;
+    m->is_asked = m->config->health.startup || m->config->health.ready || m->config->health.live || m->config->warmup;
     for (size_t k = 0; m->is_asked && k < HOLD_ASK_COUNT; k++) {
         m->ask[k].io = hold_probe_io_idle();
         m->ask[k].exec = hold_child_none();

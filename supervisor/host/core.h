@@ -249,6 +249,8 @@ int hold_start_find_prefix(char *prefix, size_t n_prefix, struct hold_err *err);
 size_t hold_start_prefix(struct hold_core *core, const char *name, const char **words);
 
 /* probing.c */
+/* The check that decides now whether the member is ready: that of its start until it has passed, then --ready; NULL: none. */
+const char *hold_probing_check(const struct hold_member *m);
 void hold_probing_begin(struct hold_core *core, struct hold_member *m, uint64_t now_ms); /* a life began */
 void hold_probing_follow(struct hold_core *core, struct hold_member *m, uint64_t now_ms); /* the state changed */
 void hold_probing_end(struct hold_core *core, struct hold_member *m);

@@ -124,7 +124,8 @@ static void hear_job(struct hold_core *core, struct hold_notify *n, uint64_t now
 
 static void hear_readiness(struct hold_core *core, struct hold_member *m, const struct hold_notify *n) {
     char phase[16], ready[4];
-    bool waits_for_told = m->config->is_ours || (m->config->health.ready && strcmp(m->config->health.ready, "notify") == 0);
+    const char *check = hold_probing_check(m);
+    bool waits_for_told = m->config->is_ours || (check && strcmp(check, "notify") == 0);
     if (!waits_for_told)
         return; /* its own check decides; a word against it would be two truths */
     if (hold_notify_str(n, "X_HOLDFAST_PHASE", phase, sizeof(phase)) && strcmp(phase, "warming") == 0)
@@ -262,7 +263,8 @@ void hold_hear_notify(struct hold_core *core, uint64_t now_ms) {
 static bool is_wanted(const struct hold_config *c) {
     for (size_t i = 0; i < c->n_servers; i++) {
         const struct hold_server_config *s = &c->servers[i];
-        if (!s->is_ours && ((s->health.ready && strcmp(s->health.ready, "notify") == 0) || s->watchdog_ms > 0 || c->mode == HOLD_MODE_RUN))
+        bool is_told = (s->health.ready && strcmp(s->health.ready, "notify") == 0) || (s->health.startup && strcmp(s->health.startup, "notify") == 0);
+        if (!s->is_ours && (is_told || s->watchdog_ms > 0 || c->mode == HOLD_MODE_RUN))
             return true;
     }
     return false;

@@ -1,8 +1,8 @@
 /* probing.c - the questions that process 1 asks its members: ready, live, warm-up. Floor: host.
  *
  * policy/probe.c folds answers, probe_io.c converses; here questions begin, end, and become events. Which question is asked
- * follows from the member's state alone: LOADING asks whether it is ready (with back-off), WARMING asks for one warm-up,
- * READY and UNREADY ask ready and live by the period. */
+ * follows from the member's state alone: LOADING asks the startup check, or the ready one (with back-off), WARMING asks for
+ * one warm-up, READY and UNREADY ask ready and live by their periods. */
 #include "supervisor/host/core.h"
 
 #include "base/log.h"
@@ -15,10 +15,19 @@
 
 static const char *const question_names[] = { "ready", "live", "warm-up" };
 
+const char *hold_probing_check(const struct hold_member *m) {
+    const struct hold_health_config *h = &m->config->health;
+    return h->startup && m->state <= HOLD_MEMBER_LOADING ? h->startup : h->ready;
+}
+
+static const char *name_of(const struct hold_member *m, enum hold_question q) {
+    return q == HOLD_ASK_READY && m->config->health.startup && m->state == HOLD_MEMBER_LOADING ? "startup" : question_names[q];
+}
+
 static const char *text_of(const struct hold_member *m, enum hold_question q) {
     switch (q) {
     case HOLD_ASK_READY:
-        return m->config->health.ready;
+        return hold_probing_check(m);
     case HOLD_ASK_LIVE:
         return m->config->health.live;
     case HOLD_ASK_WARM:
@@ -47,10 +56,11 @@ static bool is_asked_in(enum hold_question q, enum hold_member_state state) {
 static struct hold_probe_rule rule_of(const struct hold_member *m, enum hold_question q) {
     const struct hold_health_config *h = &m->config->health;
     bool starting = m->state == HOLD_MEMBER_LOADING || q == HOLD_ASK_WARM;
+    uint64_t period_ms = q == HOLD_ASK_LIVE && h->live_period_ms ? h->live_period_ms : h->period_ms;
     return (struct hold_probe_rule) {
-        .initial_delay_ms = starting ? h->initial_delay_ms : h->period_ms,
-        .period_ms = h->period_ms,
-        .timeout_ms = q == HOLD_ASK_WARM ? UINT64_MAX / 4 : h->timeout_ms, /* a warm-up is bounded by its state's deadline */
+        .initial_delay_ms = starting ? h->initial_delay_ms : period_ms,
+        .period_ms = period_ms,
+        .timeout_ms = q == HOLD_ASK_WARM ? UINT64_MAX / 4 : q == HOLD_ASK_LIVE && h->live_timeout_ms ? h->live_timeout_ms : h->timeout_ms, /* a warm-up is bounded by its state's deadline */
         .failure_threshold = starting ? UINT32_MAX : (uint32_t) (q == HOLD_ASK_LIVE ? h->live_failures : h->failures),
         .success_threshold = starting ? 1 : (uint32_t) (q == HOLD_ASK_READY ? h->successes : 1),
         .backoff_first_ms = starting ? h->backoff_first_ms : 0,
@@ -121,7 +131,7 @@ static bool moves(struct hold_member *m, enum hold_question q) {
     enum hold_counter_word word = hold_counter_judge(&a->counter, &a->io.seen);
     hold_counter_say(word, &a->io.seen, a->io.why, sizeof(a->io.why));
     if (word == HOLD_COUNTER_UNKNOWN && !a->is_blind)
-        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("member", m->config->name), HOLD_LS("question", question_names[q]), HOLD_LS("what", a->io.why),
+        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("member", m->config->name), HOLD_LS("question", name_of(m, q)), HOLD_LS("what", a->io.why),
                  HOLD_LS("then", "the check passes"));
     a->is_blind = word == HOLD_COUNTER_UNKNOWN;
     return word != HOLD_COUNTER_STANDS;
@@ -136,7 +146,7 @@ static void answered(struct hold_core *core, struct hold_member *m, enum hold_qu
     passed &= !a->is_stalled;
     if (!hold_probe_fold(&a->probe, passed, now_ms))
         return;
-    hold_log(HOLD_LV_INFO, HOLD_EV_PROBE, HOLD_LS("member", m->config->name), HOLD_LS("question", question_names[q]), HOLD_LB("ok", passed),
+    hold_log(HOLD_LV_INFO, HOLD_EV_PROBE, HOLD_LS("member", m->config->name), HOLD_LS("question", name_of(m, q)), HOLD_LB("ok", passed),
              HOLD_LS("answer", a->io.why), HOLD_LU("failures", a->probe.failures));
     switch (q) {
     case HOLD_ASK_READY:

@@ -15,7 +15,7 @@
 
 static void view_asking(const struct hold_member *m, struct hold_view_member *v) {
     const struct hold_asking *a = &m->ask[HOLD_ASK_READY];
-    v->has_probe = m->config->health.ready != NULL;
+    v->has_probe = m->config->health.ready || m->config->health.startup;
     v->probe_ok = a->probe.verdict == HOLD_VERDICT_UP || (a->probe.verdict == HOLD_VERDICT_UNKNOWN && m->state == HOLD_MEMBER_READY);
     COPY(v->probe_text, a->io.why);
     for (size_t i = 0; i < HOLD_ASK_COUNT; i++) {

@@ -126,8 +126,10 @@ CONTRADICTIONS = [
     ({'preset': 'vllm', 'command': ['a'], 'image': {'repository': 'v'}}, 'preset and command'),
     ({'preset': 'vllm'}, 'image.repository'),
     ({'serverArgs': ['a']}, 'serverArgs'),
-    ({'ready': 'notify'}, 'ready, warmup'),
+    ({'ready': 'notify'}, 'ready, startup, live, warmup'),
+    ({'live': 'tcp://127.0.0.1:1'}, 'ready, startup, live, warmup'),
     ({'install': {'enabled': True}}, 'install.enabled'),
+    ({'command': ['s'], 'install': {'enabled': True, 'path': '/models'}}, 'install.path and cache.mountPath'),
     ({'service': {'port': 8181}}, 'service.port and service.statusPort'),
     ({'grace': 2}, 'prestopDelay'),
     ({'cache': {'type': 'hostPath'}}, 'cache.hostPath'),
@@ -280,6 +282,16 @@ def presets_carry_the_flags_of_open_autoglms_readme():
     for flag, word in (('--context-length', '25480'), ('--mm-process-config', '{"image":{"max_pixels":5000000}}'), ('--tp', '2'), ('--host', '0.0.0.0')):
         assert line[line.index(flag) + 1] == word
     assert '--mm-enable-dp-encoder' in line and '--model-source=hf://a/b' in sglang
+
+
+def a_vllm_preset_is_started_again_when_its_counters_stand_still():
+    vllm = {'preset': 'vllm', 'image': {'repository': 'v'}, 'service': {'port': 9000}}
+    assert '--live=counter:http://127.0.0.1:9000/metrics vllm' in server(rendered(vllm))['args']
+    assert not any(a.startswith('--live') for a in server(rendered({**vllm, 'live': 'none'}))['args'])
+    assert not any(a.startswith('--live') for a in server(rendered({'preset': 'sglang', 'image': {'repository': 's'}}))['args'])  # its metrics are off by default
+    args = server(rendered({'command': ['s'], 'live': 'grpc://127.0.0.1:9001/zai.Model', 'startup': 'tcp://127.0.0.1:9001'}))['args']
+    assert '--live=grpc://127.0.0.1:9001/zai.Model' in args and '--startup=tcp://127.0.0.1:9001' in args
+    refused({'command': ['s'], 'live': 'https://127.0.0.1/'}, 'live')
 
 
 def several_sources_keep_their_order_everywhere():

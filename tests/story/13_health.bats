@@ -67,6 +67,51 @@ quick() { echo --health-period 40ms --health-timeout 300ms --health-backoff 10ms
     finish
 }
 
+@test "a startup check of its own: it decides until it has passed once, then the ready check does" {
+    # shellcheck disable=SC2046
+    start --log-level info --restart on-failure $(quick) --startup "exec:test -e $D/up" --ready "exec:test -e $D/healthy" --health-failures 2 -- "$FAKE"
+    touch healthy
+    wait_for '"$HOLD" status --json 2> /dev/null | grep -q "exit 1"'
+    [ "$(n_ev ready)" -eq 0 ]
+    rm healthy
+    touch up
+    wait_for '[ "$(n_ev ready)" -eq 1 ]'
+    [ "$(n_ev probe '"question":"startup","ok":true')" -eq 1 ]
+    wait_for '[ "$(n_ev unready)" -eq 1 ]'
+    rm up
+    touch healthy
+    wait_for '[ "$(n_ev ready)" -eq 2 ]'
+    [ "$(n_ev spawn)" -eq 1 ]
+    kill "$HOLD_PID"
+    finish
+}
+
+@test "liveness has a period and a timeout of its own" {
+    start --log-level info --restart never --health-period 1h --health-timeout 1h --health-backoff 10ms --status-listen= --ready "exec:true" \
+        --live "exec:sleep 600" --live-period 40ms --live-timeout 30ms --live-failures 2 -- "$FAKE"
+    wait_for '[ "$(n_ev kill)" -eq 1 ]'
+    wait_for "ev diagnosis | grep -q 'the command did not end in time'"
+    finish
+    [ "$CODE" -eq 110 ]
+    nothing_left
+}
+
+@test "checks stand in the configuration file in the same form, and their mistakes name the server" {
+    cat > servers.json << JSON
+{"servers": {"vision": {"command": ["$FAKE", "--listen", "$PORT"],
+  "health": {"startup": "http://127.0.0.1:$PORT/health", "ready": "tcp://127.0.0.1:$PORT", "live": "counter:http://127.0.0.1:$PORT/metrics vllm", "live_period": "40ms", "live_failures": 2}}}}
+JSON
+    start run --config servers.json --log-level info --log-format json --preflight=false --sandbox off --status-listen= --listen= --health-period 40ms --health-backoff 10ms
+    wait_for '[ "$(n_ev ready)" -eq 1 ]'
+    wait_for '[ "$(n_ev warn "the page has no series")" -eq 1 ]' # the fake server answers 200 to every path
+    kill "$HOLD_PID"
+    finish
+    sed -i 's/ vllm"/ vlm"/; s,tcp://127,grpc://lab.example,' servers.json
+    run -65 "$HOLD" run --config servers.json
+    [[ "$output" == *"vision: check 'counter:http://127.0.0.1:$PORT/metrics vlm': 'vlm' is none of"* ]]
+    [[ "$output" == *"vision: check 'grpc://lab.example.0.0.1:$PORT': the host must be a numeric address"* ]]
+}
+
 @test "liveness: N-1 failures are nothing, N restart it; a server that comes back sick is restarted again" {
     # shellcheck disable=SC2046
     start --log-level info --restart on-failure --restart-delay 5ms --restart-budget 3 $(quick) --ready "tcp://127.0.0.1:$PORT" --live "http://127.0.0.1:$PORT/health" \

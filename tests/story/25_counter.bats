@@ -30,7 +30,7 @@ stop() { kill "$HOLD_PID"; finish; }
 @test "work pending and a counter that stands still: restarted though /health says 200, again when it comes back so, and the reason says stalled" {
     say running 3
     engine --live "$PAGE" --live-failures 3
-    wait_for '[ "$(n_ev kill)" -ge 2 ]' 20
+    wait_for '[ "$(n_ev diagnosis)" -ge 2 ]' 20
     say running 0
     [ "$(ev kill | field why | sort -u)" = stalled ]
     [ "$(ev diagnosis | field cause | sort -u)" = stalled ]
@@ -102,7 +102,7 @@ stop() { kill "$HOLD_PID"; finish; }
     local before
     before=$(lines pages)
     wait_for "[ \"\$(n_ev kill '\"why\":\"unhealthy\"')\" -ge 1 ]" 60
-    ev diagnosis | grep -q 'the page has more than 32 MiB'
+    wait_for "ev diagnosis | grep -q 'the page has more than 32 MiB'"
     [ "$(lines pages)" -gt "$before" ]
     [ "$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\).*/\1/p' "/proc/$HOLD_PID/status")" -lt 8192 ]
     stop
@@ -118,7 +118,7 @@ stop() { kill "$HOLD_PID"; finish; }
     say shape closed
     wait_for '[ "$(n_ev kill)" -ge 1 ]' 20
     [ "$(ev kill | head -n 1 | field why)" = unhealthy ]
-    ev diagnosis | grep -q 'closed without an answer'
+    wait_for "ev diagnosis | grep -q 'closed without an answer'"
     stop
 }
 

@@ -56,7 +56,7 @@ follows() { # KIND SERVICE NAME-OF-THE-FILE
     serve grpcio --health-timeout 10s --ready "tcp://127.0.0.1:$PORT" --live "grpc://127.0.0.1:$PORT" --live-failures 3
     wait_for '[ "$(n_ev probe "\"question\":\"live\",\"ok\":true")" -eq 1 ]' 30
     say server NOT_SERVING
-    wait_for '[ "$(n_ev kill)" -ge 1 ]' 30
+    wait_for '[ "$(n_ev diagnosis)" -ge 1 ]' 30
     say server SERVING
     [ "$(ev kill | head -n 1 | field why)" = unhealthy ]
     ev diagnosis | head -n 1 | grep -q 'the server says NOT_SERVING'

@@ -10,8 +10,9 @@
 {{- if and $v.preset $v.command }}{{ fail "preset and command: name one; a preset's line is changed by serverArgs" }}{{ end -}}
 {{- if and $v.preset (eq $v.image.repository "holdfast-runtime") }}{{ fail (printf "image.repository: preset %s needs an image with that server, for example %s" $v.preset (ternary "vllm/vllm-openai" "lmsysorg/sglang" (eq $v.preset "vllm"))) }}{{ end -}}
 {{- if and $v.serverArgs (include "holdfast.isOwn" .) }}{{ fail "serverArgs: only with preset or command; holdfast's own runtime takes extraArgs" }}{{ end -}}
-{{- if and (or $v.ready $v.warmup) (include "holdfast.isOwn" .) }}{{ fail "ready, warmup: only with preset or command; holdfast's own runtime tells by itself" }}{{ end -}}
+{{- if and (or $v.ready $v.startup $v.live $v.warmup) (include "holdfast.isOwn" .) }}{{ fail "ready, startup, live, warmup: only with preset or command; holdfast's own runtime tells by itself" }}{{ end -}}
 {{- if and $v.install.enabled (include "holdfast.isOwn" .) }}{{ fail "install.enabled: only with preset or command; the image of holdfast's own runtime contains holdfast" }}{{ end -}}
+{{- if and $v.install.enabled (ne $v.cache.type "none") (eq $v.install.path $v.cache.mountPath) }}{{ fail (printf "install.path and cache.mountPath: both are %s" $v.install.path) }}{{ end -}}
 {{- if eq (int $v.service.port) (int $v.service.statusPort) }}{{ fail (printf "service.port and service.statusPort: both are %d" (int $v.service.port)) }}{{ end -}}
 {{- if gt (int $v.prestopDelay) (int $v.grace) }}{{ fail (printf "prestopDelay: %d s is longer than grace (%d s), which contains it" (int $v.prestopDelay) (int $v.grace)) }}{{ end -}}
 {{- if and (eq $v.cache.type "hostPath") (not $v.cache.hostPath) }}{{ fail "cache.hostPath: cache.type hostPath needs a folder" }}{{ end -}}

@@ -52,6 +52,10 @@ timeoutSeconds: {{ int $p.timeout }}
 {{- $ready := $v.ready -}}
 {{- if and $v.preset (not $ready) }}{{ $ready = printf "http://127.0.0.1:%d/health" (int $v.service.port) }}{{ end -}}
 {{- with $ready }}{{ $args = append $args (printf "--ready=%s" .) }}{{ end -}}
+{{- with $v.startup }}{{ $args = append $args (printf "--startup=%s" .) }}{{ end -}}
+{{- $live := $v.live -}}
+{{- if and (eq $v.preset "vllm") (not $live) }}{{ $live = printf "counter:http://127.0.0.1:%d/metrics vllm" (int $v.service.port) }}{{ end -}}
+{{- if and $live (ne $live "none") }}{{ $args = append $args (printf "--live=%s" $live) }}{{ end -}}
 {{- with $v.warmup }}{{ $args = append $args (printf "--warmup=%s" .) }}{{ end -}}
 {{- if and $v.model.existingSecret (not $sources) }}{{ $args = append $args "--keep-env=*" }}{{ end -}}
 {{- $args = concat $args $v.extraArgs (list "--") (include "holdfast.serverCommand" . | fromJsonArray) -}}
