@@ -81,8 +81,9 @@ asan: ## build with address and undefined-behaviour sanitizers into build/asan
 tsan: ## build with the thread sanitizer into build/tsan
 	@$(MAKE) --no-print-directory VARIANT=tsan all
 
-install: all ## install under DESTDIR and PREFIX (default /opt/holdfast): programs, loader, libraries
-	@sh base/install.sh '$(BUILD)' '$(DESTDIR)$(PREFIX)' '$(DESTDIR)$(SYSCONFDIR)'
+PARTS ?= supervisor runtime
+install: all ## install under DESTDIR and PREFIX (/opt/holdfast): programs, loader, libraries (PARTS=supervisor: no runtime)
+	@sh base/install.sh '$(BUILD)' '$(DESTDIR)$(PREFIX)' '$(DESTDIR)$(SYSCONFDIR)' '$(PARTS)'
 
 uninstall: ## remove what install put under DESTDIR and PREFIX
 	rm -rf '$(DESTDIR)$(PREFIX)/bin/holdfast' '$(DESTDIR)$(PREFIX)'/bin/holdfast-* '$(DESTDIR)$(PREFIX)/libexec' '$(DESTDIR)$(PREFIX)/lib' '$(DESTDIR)$(PREFIX)/share/holdfast'

@@ -1,13 +1,24 @@
 #!/bin/sh
-# install.sh BUILD DEST SYSCONF: puts one relocatable prefix at DEST: programs, their loader and exactly the libraries they
-# need, a CA bundle, licences. Nothing in it names this machine, so DEST may be copied anywhere afterwards.
+# install.sh BUILD DEST SYSCONF PARTS: puts one relocatable prefix at DEST: programs, their loader and exactly the libraries they
+# need, a CA bundle, licences, a list of all that (SPDX). Nothing in it names this machine, so DEST may be copied anywhere
+# afterwards. PARTS: "supervisor" (process 1 and its jobs), "supervisor runtime".
 set -eu
-build=$1 dest=$2 sysconf=$3
+build=$1 dest=$2 sysconf=$3 parts=$4
 strip=${STRIP:-strip}
 
-programs='bin/holdfast bin/holdfast-job bin/holdfast-runtime libexec/holdfast-job libexec/holdfast-runtime'
+programs='bin/holdfast' dynamic=
+for part in $parts; do
+    case $part in
+    supervisor) name=holdfast-job ;;
+    runtime) name=holdfast-runtime ;;
+    *) echo "install: PARTS names '$part'; there are supervisor and runtime" >&2; exit 64 ;;
+    esac
+    programs="$programs bin/$name libexec/$name" dynamic="$dynamic $build/libexec/$name"
+done
+inside=$(mktemp) # "how package" of everything that is shipped
+trap 'rm -f "$inside"' EXIT
 
-install -d "$dest/bin" "$dest/libexec" "$dest/lib/holdfast" "$dest/share/holdfast/licences" "$sysconf/holdfast"
+install -d "$dest/bin" "$dest/libexec" "$dest/lib" "$dest/share/holdfast/licences" "$sysconf/holdfast"
 # What an earlier version brought and this one does not need must not stay behind.
 find "$dest/lib" -maxdepth 1 -name '*.so*' -delete
 
@@ -21,11 +32,15 @@ for p in $programs; do
     put "$build/$p" "$dest/$p" 755
     "$strip" --strip-all "$dest/$p"
 done
-for plugin in "$build"/lib/holdfast/*.so; do
-    [ -e "$plugin" ] || continue
-    put "$plugin" "$dest/lib/holdfast/$(basename "$plugin")" 644
-    "$strip" --strip-unneeded "$dest/lib/holdfast/$(basename "$plugin")"
-done
+case " $parts " in *" runtime "*)
+    install -d "$dest/lib/holdfast"
+    for plugin in "$build"/lib/holdfast/*.so; do
+        [ -e "$plugin" ] || continue
+        put "$plugin" "$dest/lib/holdfast/$(basename "$plugin")" 644
+        "$strip" --strip-unneeded "$dest/lib/holdfast/$(basename "$plugin")"
+    done
+    ;;
+esac
 
 # needs FILE...: path of each shared library and of the loader, one a line.
 needs() {
@@ -38,7 +53,7 @@ needs() {
             END { exit bad }'
     done
 }
-libraries=$(needs "$build/libexec/holdfast-job" "$build/libexec/holdfast-runtime")
+libraries=$(needs $dynamic) # words
 
 # What the C library opens by name at run time: name service (a stub in newer versions), resolver, thread exit.
 libc=$(printf '%s\n' "$libraries" | grep '/libc\.so\.6$' | head -n 1)
@@ -59,12 +74,14 @@ printf '%s\n' "$libraries" | sort -u | while read -r library; do
     package=$(printf '%s\n' "$package" | head -n 1 | cut -d: -f1)
     if [ -n "$package" ] && [ -e "/usr/share/doc/$package/copyright" ]; then
         put "/usr/share/doc/$package/copyright" "$dest/share/holdfast/licences/$package" 644
+        echo "dynamic $package" >> "$inside"
     fi
 done
 
 put LICENSE "$dest/share/holdfast/licences/holdfast" 644
 for package in libseccomp-dev libcap-dev libc6-dev; do # linked statically into bin/
     [ -e "/usr/share/doc/$package/copyright" ] && put "/usr/share/doc/$package/copyright" "$dest/share/holdfast/licences/${package%-dev}" 644
+    echo "static $package" >> "$inside"
 done
 [ -e build/third/cjson/LICENSE ] && put build/third/cjson/LICENSE "$dest/share/holdfast/licences/cjson" 644
 
@@ -79,3 +96,5 @@ done
     echo "install: no CA bundle on this machine: install ca-certificates, or set HOLD_CA_BUNDLE" >&2
     exit 1
 }
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2> /dev/null || echo 0)} sh base/sbom.sh "$parts" < "$inside" > "$dest/share/holdfast/sbom.spdx.json.new"
+mv -f "$dest/share/holdfast/sbom.spdx.json.new" "$dest/share/holdfast/sbom.spdx.json"
