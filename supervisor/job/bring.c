@@ -551,14 +551,17 @@ int hold_bring_one(const struct hold_bring_one *one, struct hold_fetch_shared *s
     hold_autofd folder = -1, state = -1;
     if (open_out(slash == one->out ? "/" : folder_path, one->state_dir && *one->state_dir ? one->state_dir : "", &folder, &state, v) < 0)
         return -1;
+    struct stat st;
+    bool is_there = fstatat(folder, name, &st, 0) == 0;
+    if (is_there && !S_ISREG(st.st_mode)) /* a rename would put a file in the place of /dev/null */
+        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--out '%.160s' is there and no regular file: name a file", one->out);
     struct hold_source source = { .manifest = { .files = &file, .n_files = 1 }, .auth = one->auth };
     struct hold_bring bring = { .out = one->out, .deep = one->deep, .reserve_bytes = one->reserve_bytes, .connections = one->connections, .control_fd = one->control_fd };
     struct crew crew = { .bring = &bring, .source = &source, .shared = shared, .folder_fd = folder, .state_fd = state, .store_fd = folder, .store_state_fd = state };
     uint64_t begun = hold_job_now_ms();
-    struct stat st;
     struct hold_err ignored;
     uint8_t sha256[32];
-    if (one->size == UINT64_MAX && file.has_sha256 && fstatat(folder, name, &st, 0) == 0 && S_ISREG(st.st_mode)) {
+    if (one->size == UINT64_MAX && file.has_sha256 && is_there) {
         struct hold_manifest_file there = file;
         there.size = (uint64_t) st.st_size;
         enum hold_have have = hold_proof_check(folder, state, &there, !one->deep, NULL, sha256, &ignored);

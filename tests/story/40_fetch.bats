@@ -453,3 +453,13 @@ print('+'.join(r.sample(kinds, r.randint(1, 4))))")
     run "$JOB" fetch --url "$URL/x" --sha256 12 --out "$OUT/file"
     [ "$status" -eq 64 ]
 }
+
+@test "a device or a pipe where the file is to be is left alone" {
+    mkfifo "$BATS_TEST_TMPDIR/pipe"
+    run "$JOB" fetch --url "$URL/model-1.safetensors" --out "$BATS_TEST_TMPDIR/pipe" "${quick[@]}"
+    echo "$output"
+    [ "$status" -eq 64 ]
+    [ -p "$BATS_TEST_TMPDIR/pipe" ]
+    [[ "$output" == *"no regular file"* ]]
+    [ "$(requests)" -eq 0 ]
+}
