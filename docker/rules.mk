@@ -1,8 +1,9 @@
 # docker: the images, built by buildah or docker on the base named by BASE_IMAGE.
 #   make image                                   holdfast-runtime:VERSION, on the CPU
 #   make image IMAGE_TARGET=holdfast             /opt/holdfast alone; IMAGE_TARGET=runtime-cuda with the GPU plug-in
-# One time stamp, that of the commit, on every file. In the oci format the same commit on the same base has the same digest; the docker
-# format notes the build container's name beside it, and is the only one that has a place for HEALTHCHECK.
+# One time stamp, that of the commit, on every file. In the oci format and without old layers (IMAGE_FORMAT=oci
+# IMAGE_FLAGS=--no-cache) the same commit on the same base has the same digest; the docker format notes the build container's name
+# beside it, and is the only one that has a place for HEALTHCHECK.
 IMAGE_FORMAT ?= docker
 BASE_IMAGE   ?= debian:12-slim
 IMAGE_TARGET ?= runtime-cpu

@@ -133,9 +133,14 @@ PY
 }
 
 @test "two_builds_of_one_commit_have_one_digest" {
-    image holdfast holdfast:again --no-cache > "$BATS_TEST_TMPDIR/again.log" 2>&1 || { tail -5 "$BATS_TEST_TMPDIR/again.log"; return 1; }
-    one=$(box image inspect -f '{{.Digest}}' holdfast:test) two=$(box image inspect -f '{{.Digest}}' holdfast:again)
-    box rmi holdfast:again > /dev/null 2>&1 || true
+    # Layers that an earlier commit left in the cache carry that commit's time.
+    local one=holdfast:test log=$BATS_TEST_TMPDIR/log
+    if [ "$(box image inspect -f '{{range .History}}{{.Created.Unix}} {{end}}' $one | tr ' ' '\n' | sort -u | grep -c .)" -ne 1 ]; then
+        one=holdfast:once
+        image holdfast $one --no-cache > "$log" 2>&1 || { tail -5 "$log"; return 1; }
+    fi
+    image holdfast holdfast:again --no-cache > "$log" 2>&1 || { tail -5 "$log"; return 1; }
+    one=$(box image inspect -f '{{.Digest}}' $one) two=$(box image inspect -f '{{.Digest}}' holdfast:again)
     echo "$one / $two"
     [ "$one" = "$two" ]
 }
@@ -174,12 +179,11 @@ PY
     [ "$status" -lt 64 ] || [ "$status" -gt 127 ]
 }
 
-@test "a_storm_of_TERMs_ends_it_once_with_the_servers_status" {
-    box run -d --name "$NAME" --network none -v /bin/busybox:/busybox:ro holdfast:test --grace 60s -- \
-        /busybox sh -c 'trap "stop=y" TERM; while [ -z "$stop" ]; do /busybox sleep 0.05; done; i=0; while [ $i -lt 40 ]; do /busybox sleep 0.05; i=$((i + 1)); done; exit 11'
+@test "a_storm_of_TERMs_is_a_second_stop_and_ends_it_at_once" {
+    box run -d --name "$NAME" --network none -v /bin/busybox:/busybox:ro --tmpfs /run/holdfast:rw,mode=1777 holdfast:test --grace 300s -- /busybox sh -c 'trap "" TERM; while :; do /busybox sleep 0.05; done'
     for _ in $(seq 100); do box exec "$NAME" /opt/holdfast/bin/holdfast probe live > /dev/null 2>&1 && break; sleep 0.1; done
     box exec "$NAME" /busybox sh -c 'while /busybox kill -TERM 1; do :; done' || true # until the container is gone, and this with it
-    [ "$(box wait "$NAME")" = 11 ]
+    [ "$(box wait "$NAME")" = 137 ]
 }
 
 # The prefix beside another C library: a root with musl alone, and a server that is linked to it.
