@@ -26,7 +26,7 @@ int hold_child_mask(int how, const sigset_t *set, sigset_t *ret_old) {
 }
 
 struct hold_child hold_child_none(void) {
-    return (struct hold_child) { .pidfd = -1, .exec_fd = -1 };
+    return (struct hold_child) { .exec_fd = -1 };
 }
 
 /* folder: where a relative path begins, since process 1 itself has gone to "/"; "": here. */
@@ -244,22 +244,18 @@ static struct hold_launch *prepare(const struct hold_child_request *r, int *ret_
 /* A fork copies page tables, and every page that either side then writes to: half of a small program's start. Until exec the
  * child needs nothing but its own data and raw calls, so it runs in our memory, and we go on. Entering the sandbox takes the
  * C library, and so a memory of its own. */
-static pid_t start(struct hold_launch *launch, void *memory, int *ret_pidfd) {
-    if (!is_locked_in(&launch->request)) {
-        pid_t pid = clone(become, (char *) memory + STACK_BYTES, CLONE_VM | CLONE_PIDFD | SIGCHLD, launch, ret_pidfd);
-        if (pid > 0 || errno == EAGAIN || errno == ENOMEM)
-            return pid;
-    }
+static pid_t start(struct hold_launch *launch, void *memory) {
+    if (!is_locked_in(&launch->request))
+        return clone(become, (char *) memory + STACK_BYTES, CLONE_VM | SIGCHLD, launch);
     pid_t pid = fork();
     if (pid == 0)
         become(launch);
-    *ret_pidfd = pid > 0 ? (int) syscall(SYS_pidfd_open, pid, 0) : -1; /* it cannot be reaped before we do it: no race */
     return pid;
 }
 
 int hold_child_spawn(const struct hold_child_request *r, struct hold_child *ret_child, int *ret_status, struct hold_err *err) {
     hold_autofree void *memory = NULL;
-    int ends[2], pidfd = -1;
+    int ends[2];
     struct hold_launch *launch = prepare(r, ret_status, &memory, err);
     if (!launch)
         return -1;
@@ -275,14 +271,14 @@ int hold_child_spawn(const struct hold_child_request *r, struct hold_child *ret_
         write_end = moved;
     }
     launch->report_fd = write_end;
-    pid_t pid = start(launch, memory, &pidfd);
+    pid_t pid = start(launch, memory);
     if (pid < 0)
         return hold_fail(err, HOLD_E_IO, errno, "fork");
 
     /* Both sides make the group: whoever signals it first finds it. After the child's exec this fails, and is not needed. */
     if (r->own_group)
         (void) setpgid(pid, pid);
-    *ret_child = (struct hold_child) { .pid = pid, .pidfd = pidfd, .exec_fd = hold_take_fd(&read_end), .memory = hold_take_ptr(&memory), .own_group = r->own_group };
+    *ret_child = (struct hold_child) { .pid = pid, .exec_fd = hold_take_fd(&read_end), .memory = hold_take_ptr(&memory), .own_group = r->own_group };
     return 0;
 }
 
@@ -322,13 +318,10 @@ void hold_child_signal(const struct hold_child *child, int sig, bool to_group) {
         return;
     if (to_group && child->own_group && kill(-child->pid, sig) == 0)
         return;
-    if (child->pidfd >= 0 && syscall(SYS_pidfd_send_signal, child->pidfd, sig, NULL, 0) == 0)
-        return;
     (void) kill(child->pid, sig); /* only we reap, so the number is still its own */
 }
 
 void hold_child_forget(struct hold_child *child) {
-    hold_close_fd(&child->pidfd);
     hold_close_fd(&child->exec_fd);
     free(child->memory);
     *child = hold_child_none();

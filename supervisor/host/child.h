@@ -1,4 +1,4 @@
-/* child.h - one process that we start: spawn with a pidfd, exec-error pipe, groups, terminal, descriptors. Floor: host.
+/* child.h - one process that we start: spawn, exec-error pipe, groups, terminal, descriptors. Floor: host.
  *
  * One mechanism for every child: members, jobs, exec probes. Until exec a child without a sandbox runs in process 1's memory, on
  * a stack and on copies of its own, with system calls that do not even touch errno (raw.h); one with a sandbox is forked. */
@@ -45,8 +45,7 @@ struct hold_child_request {
 
 /* A started process. pid 0: none. The caller owns the descriptors (-1: none) and closes them with hold_child_forget. */
 struct hold_child {
-    pid_t pid;
-    int pidfd;
+    pid_t pid;   /* its number until we reap it, and nobody else does: no descriptor of it is needed to signal it */
     int exec_fd; /* read end of the exec-error pipe: end of file means that exec succeeded */
     void *memory; /* what it works with until exec; ours to free afterwards */
     bool own_group;

@@ -272,8 +272,6 @@ static void dispatch(struct hold_core *core, const struct hold_ready *r, uint64_
         for (int sig; (sig = hold_loop_signal(&core->loop, &sender)) > 0;)
             hold_signals_on(core, sig, sender, now_ms);
         return;
-    case HOLD_ON_DEATH: /* reap_all follows the signals of every batch that has one of them */
-        return;
     case HOLD_ON_EXEC:
         on_exec(core, r->index);
         return;
@@ -552,13 +550,11 @@ static int look_at_limit(struct hold_core *core, struct hold_err *err) {
     return 0;
 }
 
-static int open_output(struct hold_core *core, struct hold_err *err) {
+static void open_output(struct hold_core *core) {
     if (core->on_terminal || core->is_tight || core->config->output == HOLD_OUTPUT_DIRECT)
-        return 0;
-    if (hold_output_open(&core->output, 1, 2, core->config->output == HOLD_OUTPUT_BLOCK, on_line, core, err) < 0)
-        return hold_wrap(err, "copy the server's output");
+        return;
+    hold_output_open(&core->output, &core->loop, 1, 2, core->config->output == HOLD_OUTPUT_BLOCK, on_line, core);
     core->has_output = true;
-    return hold_loop_add(&core->loop, hold_output_fd(&core->output), HOLD_ON_OUTPUT, 0, EPOLLIN, err);
 }
 
 static void init_member(struct hold_core *core, size_t i) {
@@ -611,8 +607,9 @@ int hold_core_init(struct hold_core *core, const struct hold_config *config, con
     if (inherited->folder[0] && chdir("/") < 0) /* the start folder is the child's; we do not hold its file system */
         return hold_fail(err, HOLD_E_IO, errno, "go to '/'");
     hold_tree_spare(&core->tree);
-    if (look_at_limit(core, err) < 0 || hold_loop_init(&core->loop, signals, err) < 0 || hold_tree_adopt(err) < 0 || hold_signals_open(core, err) < 0 || hold_start_init(core, err) < 0 || open_output(core, err) < 0)
+    if (look_at_limit(core, err) < 0 || hold_loop_init(&core->loop, signals, err) < 0 || hold_tree_adopt(err) < 0 || hold_signals_open(core, err) < 0 || hold_start_init(core, err) < 0)
         return -1;
+    open_output(core);
     if (open_outside(core, ret_status, err) < 0)
         return -1;
     *ret_status = HOLD_EXIT_STATE;
@@ -670,13 +667,14 @@ int hold_core_run(struct hold_core *core) {
         if (now_ms > slept_ms + HOLD_LATE_MS && deadline_ms < now_ms - HOLD_LATE_MS && core->stop_ms == 0)
             forgive(core, now_ms - slept_ms);
         for (int i = 0; i < n; i++) {
-            if (!has_reaped && batch[i].kind > HOLD_ON_DEATH && batch[0].kind <= HOLD_ON_DEATH) {
+            if (!has_reaped && batch[i].kind > HOLD_ON_SIGNAL && batch[0].kind == HOLD_ON_SIGNAL) {
                 reap_all(core, now_ms);
                 has_reaped = true;
             }
-            dispatch(core, &batch[i], now_ms);
+            if (i == 0 || batch[i].kind != HOLD_ON_OUTPUT || batch[i - 1].kind != HOLD_ON_OUTPUT) /* all its pipes in one go */
+                dispatch(core, &batch[i], now_ms);
         }
-        if (!has_reaped && n > 0 && batch[0].kind <= HOLD_ON_DEATH)
+        if (!has_reaped && n > 0 && batch[0].kind == HOLD_ON_SIGNAL) /* a death is told by its SIGCHLD */
             reap_all(core, now_ms);
         settle(core, now_ms);
         if (core->state != HOLD_CONTAINER_EXITED)
@@ -690,6 +688,6 @@ int hold_core_run(struct hold_core *core) {
 void hold_core_release(struct hold_core *core) {
     if (core->has_status)
         hold_status_close(&core->status);
-    if (core->notify_path[0])
+    if (core->notify_fd >= 0)
         (void) unlink(core->notify_path);
 }

@@ -28,7 +28,6 @@ static void read_exec_result(struct hold_core *core, struct hold_child *child, c
 }
 
 static void forget(struct hold_core *core, struct hold_child *child, int *control_fd) {
-    hold_loop_drop(&core->loop, child->pidfd);
     hold_child_forget(child);
     hold_hear_close(core, control_fd);
 }

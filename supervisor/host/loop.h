@@ -16,14 +16,13 @@
 
 #define HOLD_NEVER UINT64_MAX
 
-/* The order in which one batch is worked off: signals, deaths, messages and answers; deadlines come after them all. */
+/* The order in which one batch is worked off: signals (and with SIGCHLD deaths), messages and answers; deadlines come after them all. */
 enum hold_loop_kind {
     HOLD_ON_SIGNAL,  /* the signal descriptor */
-    HOLD_ON_DEATH,   /* a pidfd; index: which child */
     HOLD_ON_EXEC,    /* the exec-error pipe of a child being started; index: which child */
     HOLD_ON_CONTROL, /* a control pair's end; index: which child */
     HOLD_ON_NOTIFY,  /* NOTIFY_SOCKET */
-    HOLD_ON_OUTPUT,  /* the output hub's own epoll descriptor */
+    HOLD_ON_OUTPUT,  /* a child's pipe has something, or a jammed outlet of ours has room */
     HOLD_ON_PROBE,   /* a probe's socket; index: which probe */
     HOLD_ON_STATUS,  /* the status server's own epoll descriptor */
     HOLD_ON_MEMORY,  /* memory.events of our cgroup */

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -27,18 +26,17 @@
 
 #define HELD_MAX (HOLD_OUTPUT_HELD_BYTES + FINISH_BYTES)
 
-enum outlet_kind { OUTLET_PLAIN, OUTLET_NONBLOCK, OUTLET_SOCKET, OUTLET_POLLED };
-
-enum { TAG_OUTLET = 1000 };
+enum outlet_kind { OUTLET_UNSEEN, OUTLET_PLAIN, OUTLET_NONBLOCK, OUTLET_SOCKET, OUTLET_POLLED };
 
 /* ---- outlets ---- */
 
-/* O_NONBLOCK belongs to the open file description, which ours shares with whoever started us: never set it there. A pipe is
+/* At the first byte, since many a child says nothing.
+ * O_NONBLOCK belongs to the open file description, which ours shares with whoever started us: never set it there. A pipe is
  * opened a second time; a socket takes a flag a call; of the rest poll is asked first; a regular file never blocks. */
-static void outlet_open(struct hold_outlet *o, int fd) {
+static void outlet_look(struct hold_outlet *o) {
     struct stat st;
-    *o = (struct hold_outlet) { .fd = fd, .kind = OUTLET_POLLED, .held = hold_buf_with_max(HELD_MAX) };
-    if (fstat(fd, &st) < 0) {
+    o->kind = OUTLET_POLLED;
+    if (fstat(o->fd, &st) < 0) {
         o->is_dead = true;
         return;
     }
@@ -48,7 +46,7 @@ static void outlet_open(struct hold_outlet *o, int fd) {
         o->kind = OUTLET_SOCKET;
     } else if (S_ISFIFO(st.st_mode)) {
         char path[32];
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        snprintf(path, sizeof path, "/proc/self/fd/%d", o->fd);
         const int own = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
         if (own >= 0) {
             o->fd = own;
@@ -60,6 +58,8 @@ static void outlet_open(struct hold_outlet *o, int fd) {
 
 /* How many of n bytes ours took: 0 when it blocks. A dead outlet (EPIPE, disk full) takes everything: nobody reads it. */
 static size_t outlet_write(struct hold_outlet *o, const char *bytes, size_t n) {
+    if (o->kind == OUTLET_UNSEEN)
+        outlet_look(o);
     if (o->is_dead)
         return n;
     for (;;) {
@@ -88,11 +88,12 @@ static size_t outlet_write(struct hold_outlet *o, const char *bytes, size_t n) {
 
 static void outlet_watch(struct hold_output *h, int which, bool on) {
     struct hold_outlet *o = &h->outlet[which];
+    struct hold_err ignored; /* what cannot be watched is tried again with the next output */
     if (o->is_watched == on || (on && o->is_dead))
         return;
-    struct epoll_event e = { .events = EPOLLOUT, .data.u32 = (uint32_t) (TAG_OUTLET + which) };
-    if (epoll_ctl(h->epoll_fd, on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, o->fd, &e) == 0)
-        o->is_watched = on;
+    if (!on)
+        hold_loop_drop(h->loop, o->fd);
+    o->is_watched = on && hold_loop_add(h->loop, o->fd, HOLD_ON_OUTPUT, 0, EPOLLOUT, &ignored) == 0;
 }
 
 static void outlet_flush(struct hold_output *h, int which) {
@@ -287,9 +288,10 @@ static void stream_pause(struct hold_output *h, struct hold_output_source *s, in
     if (t->fd < 0 || t->is_paused == on)
         return;
     /* Taken out, not silenced: a registered pipe whose writer is gone would wake us again and again. */
-    struct epoll_event e = { .events = EPOLLIN, .data.u32 = (uint32_t) ((s - h->source) * 2 + stream) };
-    if (epoll_ctl(h->epoll_fd, on ? EPOLL_CTL_DEL : EPOLL_CTL_ADD, t->fd, &e) == 0)
-        t->is_paused = on;
+    struct hold_err ignored;
+    if (on)
+        hold_loop_drop(h->loop, t->fd);
+    t->is_paused = on || hold_loop_add(h->loop, t->fd, HOLD_ON_OUTPUT, 0, EPOLLIN, &ignored) < 0;
 }
 
 /* Reads up to max bytes; false at the end of the pipe. */
@@ -324,19 +326,17 @@ static void stream_end(struct hold_output *h, struct hold_output_source *s, int 
 
 /* ---- public ---- */
 
-int hold_output_open(struct hold_output *o, int out_fd, int err_fd, bool block, hold_output_line_fn *on_line,
-                     void *context, struct hold_err *err) {
+void hold_output_open(struct hold_output *o, struct hold_loop *loop, int out_fd, int err_fd, bool block, hold_output_line_fn *on_line, void *context) {
+    o->loop = loop;
     o->block = block;
     o->on_line = on_line;
     o->context = context;
     for (size_t i = 0; i < HOLD_OUTPUT_SOURCES; i++)
         o->source[i].who = o->source[i].stream[0].fd = o->source[i].stream[1].fd = -1;
-    o->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (o->epoll_fd < 0)
-        return hold_fail(err, HOLD_E_IO, errno, "epoll of the output");
-    outlet_open(&o->outlet[0], out_fd);
-    outlet_open(&o->outlet[1], err_fd);
-    return 0;
+    for (int i = 0; i < 2; i++) {
+        o->outlet[i].fd = i == 0 ? out_fd : err_fd;
+        o->outlet[i].held = hold_buf_with_max(HELD_MAX);
+    }
 }
 
 void hold_output_close(struct hold_output *o) {
@@ -355,11 +355,6 @@ void hold_output_close(struct hold_output *o) {
         if (o->outlet[i].is_reopened)
             hold_close_fd(&o->outlet[i].fd);
     }
-    hold_close_fd(&o->epoll_fd);
-}
-
-int hold_output_fd(const struct hold_output *o) {
-    return o->epoll_fd;
 }
 
 static struct hold_output_source *find(struct hold_output *o, int who) {
@@ -369,21 +364,20 @@ static struct hold_output_source *find(struct hold_output *o, int who) {
     return NULL;
 }
 
-/* A pipe whose read end is ours and non-blocking (each end has a description of its own) and is watched under tag. */
-static int make_pipe(struct hold_output *o, uint32_t tag, uid_t uid, gid_t gid, int *ret_read, int *ret_write, struct hold_err *err) {
+/* A pipe whose read end is ours, non-blocking (each end has a description of its own) and watched. */
+static int make_pipe(struct hold_output *o, uid_t uid, gid_t gid, int *ret_read, int *ret_write, struct hold_err *err) {
     int pair[2];
-    if (pipe2(pair, O_CLOEXEC) < 0)
+    if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) < 0)
         return hold_fail(err, HOLD_E_IO, errno, "pipe for a child's output");
     hold_autofd read_end = pair[0];
     hold_autofd write_end = pair[1];
-    if (hold_set_nonblock(read_end, true, err) < 0)
-        return -1;
+    if (fcntl(write_end, F_SETFL, 0) < 0)
+        return hold_fail(err, HOLD_E_IO, errno, "pipe for a child's output");
     /* A child of another user opens /dev/stdout again: that is this pipe's inode, and its mode is 0600. */
     if (uid != geteuid() && fchown(write_end, uid, gid) < 0)
         return hold_fail(err, HOLD_E_IO, errno, "give a pipe to user %u", (unsigned) uid);
-    struct epoll_event e = { .events = EPOLLIN, .data.u32 = tag };
-    if (epoll_ctl(o->epoll_fd, EPOLL_CTL_ADD, read_end, &e) < 0)
-        return hold_fail(err, HOLD_E_IO, errno, "watch a pipe");
+    if (hold_loop_add(o->loop, read_end, HOLD_ON_OUTPUT, 0, EPOLLIN, err) < 0)
+        return -1;
     *ret_read = hold_take_fd(&read_end);
     *ret_write = hold_take_fd(&write_end);
     return 0;
@@ -396,9 +390,8 @@ int hold_output_attach(struct hold_output *o, int who, uid_t uid, gid_t gid, int
         s = find(o, -1);
     if (!s)
         return hold_fail(err, HOLD_E_LIMIT, 0, "output: more than %d children", HOLD_OUTPUT_SOURCES);
-    const uint32_t tag = (uint32_t) ((s - o->source) * 2);
     hold_autofd out_read = -1, out_write = -1, err_read = -1, err_write = -1;
-    if (make_pipe(o, tag, uid, gid, &out_read, &out_write, err) < 0 || make_pipe(o, tag + 1, uid, gid, &err_read, &err_write, err) < 0)
+    if (make_pipe(o, uid, gid, &out_read, &out_write, err) < 0 || make_pipe(o, uid, gid, &err_read, &err_write, err) < 0)
         return -1;
     s->who = who;
     s->n_last = s->last_begin = 0;
@@ -410,22 +403,20 @@ int hold_output_attach(struct hold_output *o, int who, uid_t uid, gid_t gid, int
 }
 
 void hold_output_on_ready(struct hold_output *o) {
-    struct epoll_event events[16];
-    const int n = epoll_wait(o->epoll_fd, events, (int) HOLD_COUNT_OF(events), 0);
-    for (int i = 0; i < n; i++) {
-        const uint32_t tag = events[i].data.u32;
-        if (tag >= TAG_OUTLET) {
-            const int which = (int) tag - TAG_OUTLET;
-            outlet_flush(o, which);
-            if (o->block && outlet_room(&o->outlet[which]) >= HOLD_OUTPUT_HELD_BYTES / 2)
-                for (size_t s = 0; s < HOLD_OUTPUT_SOURCES; s++)
-                    stream_pause(o, &o->source[s], which, false);
+    for (int which = 0; which < 2; which++) {
+        if (o->outlet[which].held.n == o->outlet[which].sent && !o->outlet[which].is_watched)
             continue;
-        }
-        struct hold_output_source *s = &o->source[tag / 2];
-        const int stream = (int) (tag % 2);
-        if (s->stream[stream].fd >= 0 && !stream_read(o, s, stream, TURN_BYTES))
-            stream_end(o, s, stream);
+        outlet_flush(o, which);
+        if (o->block && outlet_room(&o->outlet[which]) >= HOLD_OUTPUT_HELD_BYTES / 2)
+            for (size_t s = 0; s < HOLD_OUTPUT_SOURCES; s++)
+                stream_pause(o, &o->source[s], which, false);
+    }
+    /* Reading an empty pipe costs what asking would. */
+    for (size_t i = 0; i < HOLD_OUTPUT_SOURCES; i++) {
+        struct hold_output_source *s = &o->source[i];
+        for (int stream = 0; stream < 2 && s->who >= 0; stream++)
+            if (s->stream[stream].fd >= 0 && !s->stream[stream].is_paused && !stream_read(o, s, stream, TURN_BYTES))
+                stream_end(o, s, stream);
     }
 }
 
@@ -463,11 +454,13 @@ void hold_output_finish(struct hold_output *o, int who) {
 size_t hold_output_flush(struct hold_output *o, int patience_ms) {
     size_t before;
     while ((before = hold_output_pending(o)) > 0) {
-        struct pollfd p = { .fd = o->epoll_fd, .events = POLLIN };
-        if (poll(&p, 1, patience_ms) <= 0)
+        struct pollfd p[2];
+        for (int i = 0; i < 2; i++)
+            p[i] = (struct pollfd) { .fd = o->outlet[i].held.n > o->outlet[i].sent ? o->outlet[i].fd : -1, .events = POLLOUT };
+        if (poll(p, 2, patience_ms) <= 0)
             break;
         hold_output_on_ready(o);
-        if (hold_output_pending(o) >= before) /* something else woke us: a survivor that still writes */
+        if (hold_output_pending(o) >= before) /* it took nothing, or a survivor still writes as fast */
             break;
     }
     return hold_output_pending(o);

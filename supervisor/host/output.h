@@ -1,7 +1,7 @@
 /* output.h - the output of children: copied byte for byte, bounded when ours blocks, last lines kept. Floor: supervisor/host.
  *
- * One hub owns our two outlets (descriptors 1 and 2) and the pipes of every child. It has one epoll descriptor that the
- * loop watches for reading; hold_output_on_ready does whatever is due and never blocks.
+ * One hub owns our two outlets (descriptors 1 and 2) and the pipes of every child, watched by the loop; hold_output_on_ready
+ * does whatever is due and never blocks.
  *
  *   child's stdout pipe --+--> outlet 1 (up to 1 MiB held while it blocks) --> our stdout
  *   child's stderr pipe --+--> outlet 2 ...
@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "supervisor/host/loop.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -60,7 +61,7 @@ struct hold_output_source {
 };
 
 struct hold_output {
-    int epoll_fd;
+    struct hold_loop *loop;
     bool block;
     struct hold_outlet outlet[2];
     struct hold_output_source source[HOLD_OUTPUT_SOURCES];
@@ -69,12 +70,10 @@ struct hold_output {
     uint64_t lost_lines, lost_bytes; /* since the beginning */
 };
 
-/* *o is zeroed by the caller. out_fd, err_fd: ours, not taken over. on_line may be NULL. */
-HOLD_MUST int hold_output_open(struct hold_output *o, int out_fd, int err_fd, bool block, hold_output_line_fn *on_line,
-                               void *context, struct hold_err *err);
+/* *o is zeroed by the caller. loop: where pipes and jammed outlets are watched, as HOLD_ON_OUTPUT; it outlives o. out_fd, err_fd:
+ * ours, not taken over. on_line may be NULL. */
+void hold_output_open(struct hold_output *o, struct hold_loop *loop, int out_fd, int err_fd, bool block, hold_output_line_fn *on_line, void *context);
 void hold_output_close(struct hold_output *o);
-/* To be watched for EPOLLIN. */
-int hold_output_fd(const struct hold_output *o);
 /* Two pipes for a child that `who` (>= 0) will name; ret_write_ends [0] is for its descriptor 1, [1] for 2, close-on-exec,
  * the caller's to close after the spawn. The pipes belong to uid:gid, so that the child may open /dev/stdout again. Lines
  * kept for an earlier life of the same `who` are forgotten. Fails when no slot or descriptor is left. */

@@ -297,8 +297,18 @@ static const char *scratch_of(const struct hold_core *core, enum hold_profile pr
 static struct lists lists;
 
 /* The program itself, and what it is granted. */
-static int add_grants(struct hold_core *core, const struct hold_server_config *server, struct hold_sandbox_request *request, struct hold_err *err) {
+static int add_grants(struct hold_core *core, const struct hold_server_config *server, size_t n_fds, struct hold_sandbox_request *request,
+                      struct hold_err *err) {
     const struct hold_config *c = core->config;
+    lists.n_grants = 0;
+    for (size_t i = 0; i < n_fds; i++)
+        lists.keep[i] = 3 + (int) i;
+    request->keep_fds = lists.keep;
+    request->n_keep_fds = n_fds;
+    request->env_names = c->env_keep.at;
+    request->n_env_names = c->env_keep.n;
+    request->prefix = *core->prefix ? core->prefix : NULL;
+    request->model_dir = *c->model_dir ? hold_hub_granted(c->model_dir) : hold_hub_root(core);
     static char absolute[PATH_MAX];
     char program[PATH_MAX];
     const char *folder = core->inherited->folder;
@@ -336,18 +346,12 @@ static int add_grants(struct hold_core *core, const struct hold_server_config *s
 static int plan_for(struct hold_core *core, enum hold_profile profile, const struct hold_server_config *server, size_t n_fds,
                     struct hold_sandbox_plan **plan, struct hold_err *err) {
     const struct hold_config *c = core->config;
-    lists.n_grants = 0;
     if (!*plan && !(*plan = calloc(1, sizeof(**plan))))
         return hold_fail(err, HOLD_E_LIMIT, ENOMEM, "plan the sandbox");
-    for (size_t i = 0; i < n_fds; i++)
-        lists.keep[i] = 3 + (int) i;
-    struct hold_sandbox_request request = {
-        .profile = profile, .level = (enum hold_sandbox_level) c->sandbox, .prefix = *core->prefix ? core->prefix : NULL, .model_dir = *c->model_dir ? hold_hub_granted(c->model_dir) : hold_hub_root(core),
-        .keep_fds = lists.keep, .n_keep_fds = n_fds, .env_names = c->env_keep.at, .n_env_names = c->env_keep.n,
-    };
+    struct hold_sandbox_request request = { .profile = profile, .level = (enum hold_sandbox_level) c->sandbox };
     if (c->sandbox == HOLD_SANDBOX_OFF && *c->run_as)
         return hold_fail(err, HOLD_E_CONFIG, 0, "--run-as is done by the sandbox, which is off: add --sandbox best-effort");
-    if (c->sandbox != HOLD_SANDBOX_OFF && add_grants(core, server, &request, err) < 0)
+    if (c->sandbox != HOLD_SANDBOX_OFF && add_grants(core, server, n_fds, &request, err) < 0)
         return -1;
     if (hold_sandbox_plan_for(&request, &core->facts, *plan, err) < 0)
         return hold_wrap(err, "sandbox of '%s'", server ? server->name : hold_profile_name(profile));
@@ -467,8 +471,6 @@ static int control_pair(int *ret_ours, int *ret_theirs, struct hold_err *err) {
 }
 
 static int watch(struct hold_core *core, const struct hold_child *child, int control_fd, int index, uint64_t now_ms, struct hold_err *err) {
-    if (child->pidfd >= 0 && hold_loop_add(&core->loop, child->pidfd, HOLD_ON_DEATH, (uint16_t) index, EPOLLIN, err) < 0)
-        return -1;
     if (core->config->sandbox == HOLD_SANDBOX_OFF) /* nothing hangs on the moment of its exec; a failure is a death, which is seen at once */
         core->settle_ms = HOLD_MIN(core->settle_ms, now_ms + HOLD_SETTLE_MS);
     else if (hold_loop_add(&core->loop, child->exec_fd, HOLD_ON_EXEC, (uint16_t) index, EPOLLIN, err) < 0)

@@ -98,13 +98,17 @@ static void every_line_comes_out_whole_or_is_counted(void **unused) {
     const uint64_t seeds = HOLD_MAX(n_seeds() / 5, (uint64_t) 1); /* three mebibytes each */
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         state = seed;
-        struct hold_output o;
+        struct hold_output o = { 0 };
+        struct hold_loop loop;
         struct hold_err err = { 0 };
+        sigset_t none;
         int ours[2], child[2];
+        sigemptyset(&none);
+        assert_int_equal(hold_loop_init(&loop, &none, &err), 0);
         assert_int_equal(pipe2(ours, O_CLOEXEC), 0);
         assert_true(fcntl(ours[0], F_SETFL, O_NONBLOCK) == 0);
         const bool block = below(3) == 0;
-        assert_int_equal(hold_output_open(&o, ours[1], ours[1], block, NULL, NULL, &err), 0);
+        hold_output_open(&o, &loop, ours[1], ours[1], block, NULL, NULL);
         assert_int_equal(hold_output_attach(&o, 0, geteuid(), getegid(), child, &err), 0);
         assert_true(fcntl(child[0], F_SETFL, O_NONBLOCK) == 0);
         size_t lines, got = 0;
@@ -131,6 +135,7 @@ static void every_line_comes_out_whole_or_is_counted(void **unused) {
             fail_msg("seed %" PRIu64 ": %" PRIu64 " bytes were lost with block", seed, o.lost_bytes);
         check_lines(got, lines, seed);
         hold_output_close(&o);
+        hold_loop_release(&loop);
         close(ours[0]);
         close(ours[1]);
     }

@@ -185,14 +185,14 @@ static void loop_sorts_a_batch_by_kind_and_returns_at_its_deadline(void **unused
     sigemptyset(&none);
     assert_int_equal(hold_loop_init(&loop, &none, &err), 0);
     int pipes[3][2];
-    static const enum hold_loop_kind kinds[] = { HOLD_ON_STATUS, HOLD_ON_CONTROL, HOLD_ON_DEATH };
+    static const enum hold_loop_kind kinds[] = { HOLD_ON_STATUS, HOLD_ON_CONTROL, HOLD_ON_SIGNAL };
     for (int i = 0; i < 3; i++) {
         assert_int_equal(pipe(pipes[i]), 0);
         assert_int_equal(write(pipes[i][1], "x", 1), 1);
         assert_int_equal(hold_loop_add(&loop, pipes[i][0], kinds[i], (uint16_t) (i + 100), EPOLLIN, &err), 0);
     }
     assert_int_equal(hold_loop_wait(&loop, HOLD_NEVER, ready, &now, &err), 3);
-    assert_int_equal(ready[0].kind, HOLD_ON_DEATH);
+    assert_int_equal(ready[0].kind, HOLD_ON_SIGNAL);
     assert_int_equal(ready[1].kind, HOLD_ON_CONTROL);
     assert_int_equal(ready[2].kind, HOLD_ON_STATUS);
     assert_int_equal(ready[0].index, 102);

@@ -25,9 +25,17 @@ static void on_line(void *context, int who, int stream, const char *line, size_t
 
 struct bench {
     struct hold_output o;
+    struct hold_loop loop;
     int ours[2];  /* pipe that plays our stdout: [0] is what a person would read */
     int child[2]; /* write ends that a child would have */
 };
+
+static void open_loop(struct hold_loop *loop) {
+    struct hold_err err = { 0 };
+    sigset_t none;
+    sigemptyset(&none);
+    assert_int_equal(hold_loop_init(loop, &none, &err), 0);
+}
 
 static void open_bench(struct bench *b, bool block) {
     struct hold_err err = { 0 };
@@ -36,12 +44,15 @@ static void open_bench(struct bench *b, bool block) {
     seen[0] = '\0';
     assert_int_equal(pipe2(b->ours, O_CLOEXEC), 0);
     assert_true(fcntl(b->ours[0], F_SETFL, O_NONBLOCK) == 0);
-    assert_int_equal(hold_output_open(&b->o, b->ours[1], b->ours[1], block, on_line, NULL, &err), 0);
+    b->o = (struct hold_output) { 0 };
+    open_loop(&b->loop);
+    hold_output_open(&b->o, &b->loop, b->ours[1], b->ours[1], block, on_line, NULL);
     assert_int_equal(hold_output_attach(&b->o, 3, geteuid(), getegid(), b->child, &err), 0);
 }
 
 static void close_bench(struct bench *b) {
     hold_output_close(&b->o);
+    hold_loop_release(&b->loop);
     close(b->ours[0]);
     close(b->ours[1]);
 }
@@ -196,12 +207,14 @@ static void closed_reader_does_not_stop_the_child(void **unused) {
 
 static void socket_as_stdout_never_blocks(void **unused) {
     (void) unused;
-    struct hold_output o;
+    struct hold_output o = { 0 };
+    struct hold_loop loop;
     struct hold_err err = { 0 };
     int pair[2], child[2];
     signal(SIGPIPE, SIG_IGN);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    assert_int_equal(hold_output_open(&o, pair[0], pair[0], false, NULL, NULL, &err), 0);
+    open_loop(&loop);
+    hold_output_open(&o, &loop, pair[0], pair[0], false, NULL, NULL);
     assert_int_equal(hold_output_attach(&o, 0, geteuid(), getegid(), child, &err), 0);
     static char flood[60000];
     for (int i = 0; i < 60; i++) {
@@ -212,6 +225,7 @@ static void socket_as_stdout_never_blocks(void **unused) {
     close(child[0]);
     close(child[1]);
     hold_output_close(&o);
+    hold_loop_release(&loop);
     close(pair[0]);
     close(pair[1]);
 }
