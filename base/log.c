@@ -60,6 +60,10 @@ void hold_log_set_level(enum hold_log_level least) {
     settings.least = least;
 }
 
+bool hold_log_wants(enum hold_log_level level) {
+    return level >= settings.least;
+}
+
 /* A line in the making, on the stack: logging allocates nothing, so that it works when memory is gone. */
 struct line {
     char bytes[LINE_BYTES];
@@ -184,7 +188,7 @@ void hold_log_never_wait(void) {
 }
 
 void hold_log_fields(enum hold_log_level level, enum hold_event ev, const struct hold_log_field *fields) {
-    if (level < settings.least)
+    if (!hold_log_wants(level))
         return;
     struct line line = { .n = 0 };
     put_head(&line, level, ev);

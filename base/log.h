@@ -60,9 +60,13 @@ bool hold_log_is_text(void);
 /* Writes the fields up to the first of kind END. Used through the macro, which ends the list by itself. */
 void hold_log_fields(enum hold_log_level level, enum hold_event ev, const struct hold_log_field *fields);
 
+/* Whether a line of this level is written: fields of others are not even made. */
+bool hold_log_wants(enum hold_log_level level);
+
 #define hold_log(level, ev, ...)                                                                    \
-    hold_log_fields((level), (ev),                                                                  \
-                    (const struct hold_log_field[]) { __VA_ARGS__ __VA_OPT__(, ) { .kind = HOLD_LK_END } })
+    (hold_log_wants(level)                                                                          \
+         ? hold_log_fields((level), (ev), (const struct hold_log_field[]) { __VA_ARGS__ __VA_OPT__(, ) { .kind = HOLD_LK_END } }) \
+         : (void) 0)
 
 /* The error as one line of level ERROR, event "error". */
 void hold_log_err(const struct hold_err *err);

@@ -406,10 +406,12 @@ static void next_phase(struct hold_core *core, const char *phase, uint64_t now_m
     core->phases[core->n_phases - 1] = (struct hold_view_phase) { .name = phase, .begun_ms = now_ms };
     core->phase = phase;
     core->phase_since_ms = now_ms;
-    char text[64];
-    (void) snprintf(text, sizeof(text), "PHASE=%s", phase);
-    for (size_t i = 0; i < core->n_members; i++)
-        hold_hear_tell(core, &core->members[i], text, -1);
+    char text[64] = "";
+    if (core->config->mode == HOLD_MODE_RUN)
+        (void) snprintf(text, sizeof(text), "PHASE=%s", phase);
+    for (size_t i = 0; i < core->n_members && text[0]; i++)
+        if (core->members[i].config->is_ours)
+            hold_hear_tell(core, &core->members[i], text, -1);
 }
 
 static void log_ready(struct hold_core *core, uint64_t now_ms) {

@@ -211,13 +211,11 @@ static char *copy_word(char **at, const char *word) {
 /* One allocation: stack, struct, pointers, text. Lives until exec is known or the child is reaped. */
 static struct hold_launch *prepare(const struct hold_child_request *r, int *ret_status, void **ret_memory, struct hold_err *err) {
     static const char listen_pid[] = "LISTEN_PID=";
-    char path[PATH_MAX];
     *ret_status = 0;
-    if (hold_child_find(r->argv[0], r->path, r->inherited->folder, path, sizeof(path), ret_status, err) < 0)
-        return NULL;
-    size_t bytes = strlen(path) + 1 + sizeof "sh" + sizeof listen_pid + 24;
+    size_t bytes = sizeof "sh" + sizeof listen_pid + 24 + PATH_MAX; /* the path comes last: of its room only what it needs is touched */
     size_t n_argv = count(r->argv, &bytes), n_envp = count(r->envp, &bytes);
     char *memory = malloc(STACK_BYTES + sizeof(struct hold_launch) + (n_argv + n_envp + 4) * sizeof(char *) + bytes);
+    *ret_memory = memory;
     if (!memory) {
         hold_fail(err, HOLD_E_LIMIT, ENOMEM, "prepare '%s'", r->argv[0]);
         return NULL;
@@ -225,7 +223,7 @@ static struct hold_launch *prepare(const struct hold_child_request *r, int *ret_
     struct hold_launch *launch = (struct hold_launch *) (void *) (memory + STACK_BYTES);
     char **words = (char **) (void *) (launch + 1);
     char *text = (char *) (words + n_argv + n_envp + 4);
-    *launch = (struct hold_launch) { .request = *r, .path = copy_word(&text, path), .argv = words + 1, .envp = words + n_argv + 2 };
+    *launch = (struct hold_launch) { .request = *r, .argv = words + 1, .envp = words + n_argv + 2 };
     launch->argv[-1] = copy_word(&text, "sh");
     for (size_t i = 0; i < n_argv; i++)
         launch->argv[i] = copy_word(&text, r->argv[i]);
@@ -235,10 +233,11 @@ static struct hold_launch *prepare(const struct hold_child_request *r, int *ret_
     if (r->n_listen > 0) {
         launch->envp[n_envp++] = copy_word(&text, listen_pid);
         launch->listen_digits = text - 1;
+        text += 24;
     }
     launch->envp[n_envp] = NULL;
-    *ret_memory = memory;
-    return launch;
+    launch->path = text;
+    return hold_child_find(r->argv[0], r->path, r->inherited->folder, text, PATH_MAX, ret_status, err) < 0 ? NULL : launch;
 }
 
 /* A fork copies page tables, and every page that either side then writes to: half of a small program's start. Until exec the

@@ -173,8 +173,9 @@ static void settle(struct hold_core *core, uint64_t now_ms) {
 
 static void reap_all(struct hold_core *core, uint64_t now_ms) {
     int status;
-    bool any_left;
-    hold_hear_notify(core, now_ms);
+    bool any_left = true;
+    if (core->notify_fd >= 0)
+        hold_hear_notify(core, now_ms);
     for (pid_t pid; (pid = hold_tree_reap(&status, &any_left)) > 0;) {
         struct hold_member *mine = NULL;
         for (size_t i = 0; i < core->n_members; i++)
@@ -195,6 +196,7 @@ static void reap_all(struct hold_core *core, uint64_t now_ms) {
             hold_log(HOLD_LV_DEBUG, HOLD_EV_REAP, HOLD_LI("pid", pid));
         }
     }
+    core->tree.is_childless = !any_left;
 }
 
 /* The new program runs: which layers hold it, as the kernel sees it. Strict does not let it run when one is not there. */
@@ -653,6 +655,7 @@ int hold_core_run(struct hold_core *core) {
     hold_act_container(core, HOLD_CONTAINER_ACT_START_JOB | HOLD_CONTAINER_ACT_ANNOUNCE, now_ms);
     core->settle_ms = now_ms + HOLD_SETTLE_MS;
     settle(core, now_ms);
+    core->has_report = core->config->termination_log_is_set || access(core->config->termination_log, F_OK) == 0 || errno != ENOENT;
     if (core->state == HOLD_CONTAINER_EXITED) /* it could not even be started */
         hold_act_publish(core, now_ms);
     while (core->state != HOLD_CONTAINER_EXITED) {
@@ -663,6 +666,7 @@ int hold_core_run(struct hold_core *core) {
             return HOLD_EXIT_INTERNAL;
         }
         bool has_reaped = false;
+        core->tree.is_childless = false;
         core->now_ms = now_ms;
         if (now_ms > slept_ms + HOLD_LATE_MS && deadline_ms < now_ms - HOLD_LATE_MS && core->stop_ms == 0)
             forgive(core, now_ms - slept_ms);

@@ -165,6 +165,7 @@ struct hold_core {
     const char *phase;     /* as last announced */
     uint64_t phase_since_ms;
     bool is_ready, is_started; /* as last published; was ready once */
+    bool has_report; /* somebody reads the termination message: its file was there at the start, or was asked for */
     bool report_is_due, report_failed;
     uint32_t n_phases, n_findings;
     uint64_t orphans_reaped, progress_said_ms;

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -65,9 +64,15 @@ uint64_t hold_loop_now_ms(void) {
     return last_ms = raw_ms + ahead_ms;
 }
 
-static int by_kind(const void *left, const void *right) {
-    const struct hold_ready *a = left, *b = right;
-    return (int) a->kind - (int) b->kind;
+/* A few entries: the library's sort would be a page of code for them. */
+static void sort_by_kind(struct hold_ready *ready, int n) {
+    for (int i = 1; i < n; i++) {
+        const struct hold_ready moved = ready[i];
+        int at = i;
+        for (; at > 0 && ready[at - 1].kind > moved.kind; at--)
+            ready[at] = ready[at - 1];
+        ready[at] = moved;
+    }
 }
 
 int hold_loop_wait(struct hold_loop *loop, uint64_t deadline_ms, struct hold_ready *ret_ready, uint64_t *ret_now_ms, struct hold_err *err) {
@@ -87,8 +92,7 @@ int hold_loop_wait(struct hold_loop *loop, uint64_t deadline_ms, struct hold_rea
         ret_ready[i] = (struct hold_ready) {
             .kind = (uint8_t) (word >> 16), .index = (uint16_t) word, .events = events[i].events, .fd = (int) (word >> 32) };
     }
-    if (n > 1)
-        qsort(ret_ready, (size_t) n, sizeof(ret_ready[0]), by_kind);
+    sort_by_kind(ret_ready, n);
     *ret_now_ms = hold_loop_now_ms();
     return n;
 }

@@ -488,6 +488,11 @@ static int finish(struct hold_child_request *r, const struct hold_sandbox_plan *
     return 0;
 }
 
+static int spawn(struct hold_core *core, const struct hold_child_request *r, struct hold_child *ret_child, int *ret_status, struct hold_err *err) {
+    core->tree.is_childless = false;
+    return hold_child_spawn(r, ret_child, ret_status, err);
+}
+
 /* Listening socket, then what this member stored in an earlier life. Returns their number; adds LISTEN_*. */
 static size_t hand_over(const struct hold_core *core, const struct hold_member *m, int fds[HOLD_CHILD_FDS], struct hold_buf *names) {
     size_t n = 0;
@@ -569,7 +574,7 @@ int hold_start_member(struct hold_core *core, struct hold_member *m, uint64_t no
                      HOLD_LS("then", "it has our output itself; no lines are kept of this life"));
         }
     }
-    if (finish(&r, m->plan, err) < 0 || hold_child_spawn(&r, &m->child, ret_status, err) < 0)
+    if (finish(&r, m->plan, err) < 0 || spawn(core, &r, &m->child, ret_status, err) < 0)
         return -1;
     m->control_fd = hold_take_fd(&ours);
     core->tree.owners[m->index] = (struct hold_tree_owner) { .pid = m->child.pid, .name = m->config->name };
@@ -615,7 +620,7 @@ int hold_start_job(struct hold_core *core, enum hold_job_kind kind, uint64_t now
     put_env("HOLDFAST_CONTROL_FD=3");
     if (kind == HOLD_JOB_FETCH && *core->config->hf_token)
         put_env(text_of("HF_TOKEN=%s", core->config->hf_token));
-    if (finish(&r, job->plan, err) < 0 || hold_child_spawn(&r, &job->child, ret_status, err) < 0)
+    if (finish(&r, job->plan, err) < 0 || spawn(core, &r, &job->child, ret_status, err) < 0)
         return -1;
     job->control_fd = hold_take_fd(&ours);
     job->started_ms = now_ms;
@@ -639,7 +644,7 @@ int hold_start_exec_probe(struct hold_core *core, struct hold_member *m, const c
     /* A group of its own, so that a question that does not end can be ended with its helpers. */
     struct hold_child_request r = { .inherited = core->inherited, .in_fd = nothing, .out_fd = nothing, .err_fd = -1, .control_fd = -1, .own_group = true };
     int status;
-    if (finish(&r, NULL, err) < 0 || hold_child_spawn(&r, ret_child, &status, err) < 0)
+    if (finish(&r, NULL, err) < 0 || spawn(core, &r, ret_child, &status, err) < 0)
         return -1;
     hold_close_fd(&ret_child->exec_fd); /* a command that cannot run fails like one that says no */
     return 0;

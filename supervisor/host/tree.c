@@ -274,7 +274,7 @@ static void signal_blind(const struct hold_tree *t, int owner, int sig) {
 }
 
 size_t hold_tree_signal(struct hold_tree *t, int owner, int sig, bool skip_main) {
-    if (!has_any_child())
+    if (t->is_childless || !has_any_child())
         return 0;
     scan(t);
     if (t->is_cut && t->n == 0) {

@@ -7,11 +7,9 @@
 #include "supervisor/host/report.h"
 #include "supervisor/policy/phase.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #define COPY(to, from) ((void) snprintf((to), sizeof(to), "%.*s", (int) sizeof(to) - 1, (from)))
 
@@ -161,8 +159,8 @@ void hold_act_report(struct hold_core *core) {
     hold_autobuf text = hold_buf_with_max((size_t) 4 * HOLD_VIEW_TEXT);
     char waits[HOLD_VIEW_TEXT];
     int who = -1;
-    if (!core->config->termination_log_is_set && access(core->config->termination_log, F_OK) < 0 && errno == ENOENT)
-        return; /* most often nobody asked: then nothing is composed */
+    if (!core->has_report)
+        return;
     waits_for(core, waits);
     if (waits[0])
         hold_buf_addf(&text, "waits for %s", waits);
