@@ -1,8 +1,8 @@
 /* exec-clock.c - how long an init takes from its exec to its child's main, and from the child's end to the init's own.
  *
- *   exec-clock ROUNDS NAME=INIT [ARG...] [: NAME=INIT [ARG...]]...
- * Each INIT is run ROUNDS times, interleaved, with this program as its child (which sends its clock over a pipe and ends).
- * Prints one line an init: medians in microseconds, and the ratio to the first. Test part. */
+ *   exec-clock ROUNDS[:LIFE_MS] NAME=INIT [ARG...] [: NAME=INIT [ARG...]]...
+ * Each INIT is run ROUNDS times, interleaved, with this program as its child (which lives for LIFE_MS, 0 if not given, sends its
+ * clock over a pipe and ends). Prints one line an init: medians in microseconds, and the ratio to the first. Test part. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <spawn.h>
@@ -62,13 +62,18 @@ static int run_once(struct init *init, size_t round) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 2 && strcmp(argv[1], "--child") == 0) {
+    if (argc == 2 && strncmp(argv[1], "--child=", 8) == 0) {
         uint64_t times[2] = { now_ns(), 0 };
+        unsigned long life_ms = strtoul(argv[1] + 8, NULL, 10);
+        if (life_ms > 0)
+            (void) nanosleep(&(struct timespec) { .tv_sec = (time_t) (life_ms / 1000), .tv_nsec = (long) (life_ms % 1000) * 1000000 }, NULL);
         times[1] = now_ns();
         return write(CHILD_FD, times, sizeof times) == (ssize_t) sizeof times ? 0 : 1;
     }
-    size_t n_inits = 0, n_args = 0, rounds = argc > 2 ? strtoul(argv[1], NULL, 10) : 0;
-    static char child_flag[] = "--child";
+    char *rest = NULL;
+    size_t n_inits = 0, n_args = 0, rounds = argc > 2 ? strtoul(argv[1], &rest, 10) : 0;
+    static char child_flag[64];
+    (void) snprintf(child_flag, sizeof child_flag, "--child=%s", rest && *rest == ':' ? rest + 1 : "0");
     if (rounds == 0 || rounds > MOST_ROUNDS)
         return 64;
     for (int i = 2; i <= argc; i++) {
