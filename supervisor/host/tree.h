@@ -38,7 +38,6 @@ struct hold_tree {
     bool is_cut;   /* /proc could not be read whole: then nothing is proven */
     bool is_blind; /* there is none to read */
     bool is_childless; /* the last reap found no child at all; the caller clears it when time passes or it starts one */
-    bool is_cut; /* /proc could not be read whole: then nothing is proven */
     struct {
         pid_t pid;
         uint64_t born;
