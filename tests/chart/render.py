@@ -8,7 +8,7 @@ import subprocess
 import yaml
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CHART = os.path.join(TOP, 'helm', 'holdfast')
+CHART = os.environ.get('HOLD_CHART') or os.path.join(TOP, 'helm', 'holdfast')
 LOWEST, HIGHEST = '1.25.0', '1.37.0'  # what Chart.yaml supports and schemas are to be had for
 
 with open(os.path.join(CHART, 'values.schema.json'), encoding='utf-8') as f:

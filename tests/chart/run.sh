@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh [WORD|--golden]: the chart's promises (units.py), with helm and the validator from the cache. TAP. --golden writes the golden
+# run.sh [WORD|--golden]: the chart's promises (units.py) and planted faults (plant.py), with helm and the validator from the cache. TAP. --golden writes the golden
 # renders anew. What a kubelet does with the chart is tests/cluster's.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -10,4 +10,6 @@ if ! cache=$(sh tests/chart/tools.sh 2> "$log"); then
     exit 0
 fi
 rm -f "$log"
-PATH=$cache/bin:$PATH PYTHONDONTWRITEBYTECODE=1 exec "$cache/validate/bin/python" tests/chart/units.py "$@"
+export PATH="$cache/bin:$PATH" PYTHONDONTWRITEBYTECODE=1
+"$cache/validate/bin/python" tests/chart/units.py "$@" || exit 1
+[ $# -gt 0 ] || exec "$cache/validate/bin/python" tests/chart/plant.py
