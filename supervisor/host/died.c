@@ -5,6 +5,7 @@
 #include "base/exit.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/num.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -136,6 +137,16 @@ static void follow(struct hold_core *core, struct hold_member *m, enum hold_fate
     hold_core_post_member(core, m->index, HOLD_MEMBER_EV_EXIT_FATAL);
 }
 
+/* How many and how long: what a person asks first. */
+static void say_given_up(const struct hold_core *core, struct hold_member *m, uint64_t now_ms) {
+    char window[32];
+    size_t n = strlen(m->diagnosis.text);
+    uint64_t lasted_ms = now_ms - core->started_ms;
+    hold_format_ms(core->config->restart_window_ms, window, sizeof(window));
+    (void) snprintf(m->diagnosis.text + n, sizeof(m->diagnosis.text) - n, "; given up after %u starts in %llu.%llu s, %llu restarts are allowed in %s", m->attempt,
+                    (unsigned long long) (lasted_ms / 1000), (unsigned long long) (lasted_ms % 1000 / 100), (unsigned long long) core->config->restart_budget, window);
+}
+
 /* --success-exit speaks of what the server chose, or of the stop that was asked: never of a start that failed or a health-caused KILL. */
 static bool counts_as_success(const struct hold_config *c, const struct hold_death *d) {
     int status = hold_death_status(d);
@@ -179,6 +190,8 @@ void hold_died_member(struct hold_core *core, struct hold_member *m, int wait_st
     enum hold_fate fate = hold_fate_of(&f);
     if (fate == HOLD_FATE_RETRY && !hold_budget_spend(&m->budget, now_ms))
         fate = HOLD_FATE_GAVE_UP;
+    if (fate == HOLD_FATE_GAVE_UP)
+        say_given_up(core, m, now_ms);
     if (!f.is_stopping && !f.is_clean)
         hold_log(HOLD_LV_ERROR, HOLD_EV_DIAGNOSIS, HOLD_LS("member", m->config->name), HOLD_LS("cause", hold_cause_info(m->diagnosis.cause)->name),
                  HOLD_LS("action", hold_action_name(m->diagnosis.action)), HOLD_LS("text", m->diagnosis.text), HOLD_LS("advice", m->diagnosis.advice),

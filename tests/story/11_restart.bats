@@ -32,6 +32,7 @@ teardown() { story_teardown; }
     [ "$(head -n 1 message | field cause)" = exited ]
     [ "$(wc -c < message)" -le 4096 ]
     grep -q '"exit":3' message
+    grep -qE 'given up after 10 starts in [0-9.]+ s, 9 restarts are allowed in 1h' message
     nothing_left
 }
 
@@ -131,16 +132,66 @@ EOF
     finish
 }
 
-@test "a thousand crashes: the same memory and descriptors at the end" {
+@test "a thousand crashes: the same memory and descriptors at the end, and at most 2 ms of processor time a restart" {
     start --restart always --restart-delay 1ms --restart-cap 1ms --restart-budget 0 --log-level error -- "$FAKE" --counter "$D/counter" --exit-after 0 --code 1
-    wait_for '[ "$(grep -c ^start counter)" -ge 50 ]'
+    wait_for '[ "$(grep -c ^start counter)" -ge 50 ]' 60
     fds=$(find "/proc/$HOLD_PID/fd" | wc -l)
     memory=$(awk '/^Anonymous/ { print $2 }' "/proc/$HOLD_PID/smaps_rollup")
-    wait_for '[ "$(grep -c ^start counter)" -ge ${HOLD_CRASHES:-400} ]' 60
-    wait_for '[ "$(find "/proc/$HOLD_PID/fd" | wc -l)" -le "$fds" ]' 2
+    ticks() { awk '{ print $14 + $15 }' "/proc/$HOLD_PID/stat"; }
+    local begun from
+    begun=$(ticks) from=$(grep -c ^start counter)
+    wait_for '[ "$(grep -c ^start counter)" -ge 1050 ]' 240
+    local spent starts
+    spent=$(($(ticks) - begun)) starts=$(($(grep -c ^start counter) - from))
+    echo "$starts restarts: $((spent * 1000000 / $(getconf CLK_TCK) / starts)) us each; $fds descriptors, $memory KiB"
+    [ $((spent * 1000 / $(getconf CLK_TCK))) -le $((starts * 2)) ] || [ "${VARIANT:-release}" != release ]
+    wait_for '[ "$(find "/proc/$HOLD_PID/fd" | wc -l)" -le "$fds" ]' 10
     # (a sanitizer keeps what was freed)
     [ "${VARIANT:-release}" != release ] || [ "$(awk '/^Anonymous/ { print $2 }' "/proc/$HOLD_PID/smaps_rollup")" -le $((memory + 16)) ]
     kill "$HOLD_PID"
     finish
     nothing_left
+}
+
+# policy, how it ends, what follows: restarts (with a budget of two) and holdfast's own code.
+@test "each policy and each kind of end: who is started again, and what the code is then" {
+    local rows=(
+        "never exit-0 0 0" "never exit-3 0 3" "never KILL 0 137" "never SEGV 0 139" "never missing 0 127"
+        "on-failure exit-0 0 0" "on-failure exit-3 2 3" "on-failure TERM 2 143" "on-failure SEGV 2 139" "on-failure missing 0 127" "on-failure denied 0 126"
+        "always exit-0 2 113" "always exit-3 2 3" "always ABRT 2 134" "always missing 0 127"
+    )
+    local row policy how restarts code
+    for row in "${rows[@]}"; do
+        read -r policy how restarts code <<< "$row"
+        case $how in
+        exit-*) set -- sh -c "exit ${how#exit-}" ;;
+        missing) set -- no-such-command ;;
+        denied) set -- "$D" ;;
+        *) set -- sh -c "ulimit -c 0; kill -$how \$\$" ;;
+        esac
+        start --log-level info --restart "$policy" --restart-delay 1ms --restart-cap 1ms --restart-budget 2/1h -- "$@"
+        finish
+        [ "$CODE" -eq "$code" ] && [ "$(n_ev restart)" -eq "$restarts" ] || { echo "$row: code $CODE, $(n_ev restart) restarts"; return 1; }
+    done
+}
+
+@test "a budget counts within its window only: slow crashes go on, quick ones end" {
+    start --log-level info --restart on-failure --restart-delay 1ms --restart-cap 1ms --restart-budget 2/300ms -- "$FAKE" --counter "$D/counter" --exit-after 250 --code 3
+    wait_for '[ "$(grep -c ^start counter)" -ge 6 ]' 30
+    kill "$HOLD_PID"
+    finish
+    start --log-level info --restart on-failure --restart-delay 1ms --restart-cap 1ms --restart-budget 2/300s -- "$FAKE" --exit-after 10 --code 3
+    finish
+    [ "$CODE" -eq 3 ]
+    [ "$(n_ev restart)" -eq 2 ]
+}
+
+@test "no delay ever needs a budget, and then there is none" {
+    run -65 "$HOLD" --restart always --restart-delay 0s --restart-budget 0 -- true
+    [[ "$output" == *"needs a --restart-budget"* ]]
+    start --log-level info --restart always --restart-delay 0s --restart-budget 20 -- sh -c 'exit 1'
+    finish
+    [ "$CODE" -eq 1 ]
+    [ "$(n_ev restart)" -eq 20 ]
+    [ "$(ev restart | field delay_ms | sort -u)" = 0 ]
 }
