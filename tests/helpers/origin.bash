@@ -52,6 +52,16 @@ origin_stop() {
     wait "$PID_OF_ORIGIN" 2> /dev/null || :
 }
 
+certificates() { # FOLDER: ca.pem, and s.pem with s.key for localhost, 127.0.0.1 and *.example
+    (
+        cd "$1" || exit 1
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca
+        openssl req -newkey rsa:2048 -nodes -keyout s.key -out s.csr -subj /CN=localhost
+        printf 'subjectAltName=DNS:localhost,DNS:*.example,IP:127.0.0.1\n' > ext
+        openssl x509 -req -in s.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out s.pem -days 2 -extfile ext
+    ) 2> /dev/null
+}
+
 fresh() { # an empty folder to fetch into, and an empty request log
     OUT=$BATS_TEST_TMPDIR/out
     rm -rf "$OUT"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """origin.py ROOT [--tls CERT KEY] [--hub REPO DIR] [--modelscope REPO DIR] [--unpinned] [--gated TOKEN] [--log FILE]
-          [--s3 BUCKET DIR KEY SECRET REGION] [--s3-session TOKEN] [--s3-sums] [--faults FAULT+FAULT]: an HTTP origin with ranges and faults.
+          [--cdn URL] [--signed N] [--cdn-faults FAULT+FAULT] [--s3 BUCKET DIR KEY SECRET REGION] [--s3-session TOKEN] [--s3-sums] [--faults FAULT+FAULT]: an HTTP origin with ranges and faults.
 
 Prints its port. Plain files are served below /; /~FAULT+FAULT@PART/path serves path with faults, which apply only to paths
 that contain PART (all without it). Counters are kept for each address, so `drop:2` means the first two requests of a file.
@@ -13,12 +13,14 @@ that contain PART (all without it). Counters are kept for each address, so `drop
   mute:N             the first N requests are never answered
   change:B           the first answer is cut after B bytes; from then on content and ETag are others
   slow:B             every answer brings B bytes a second
+  chaos:SEED:PERCENT  that share of answers has one of the faults above, drawn anew for each
   norange  wrongrange:N  short:N  long:N  html:N  pointer  redirect  tags  noetag
 """
-import email.utils, hashlib, http.server, json, os, re, socket, ssl, struct, sys, threading, time, urllib.parse
+import email.utils, hashlib, http.server, json, os, random, re, socket, ssl, struct, sys, threading, time, urllib.parse
 
 ROOT, HUB, GATED, LOG, STORES = '.', {}, None, None, []
 COUNTS, LOCK = {}, threading.Lock()
+CDN, SIGNED, CDN_FAULTS = None, 0, []  # where a hub's large files live, and for how many requests an address there is good
 COMMIT = 'a' * 40
 
 
@@ -90,8 +92,10 @@ class Origin(http.server.BaseHTTPRequestHandler):
         if HUB and path.startswith('/api/models/'):
             return self.plain(401, b'{"error": "Invalid username or password."}', X_Error_Code='RepoNotFound', X_Error_Message='Repository not found')
         if path.startswith('/cdn/'):
-            path = path[4:]
-            root = list(HUB.values())[0]
+            path, faults = path[4:], faults + CDN_FAULTS
+            if SIGNED and count(('signed', self.path)) > SIGNED:
+                return self.plain(403, b'<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>')
+            root = list(HUB.values())[0] if HUB else ROOT
         else:
             root = ROOT
         full = os.path.normpath(root + path)
@@ -124,7 +128,7 @@ class Origin(http.server.BaseHTTPRequestHandler):
                     rows.append(row)
                 headers = {'Content_Type': 'application/json'}
                 if not page:
-                    headers['Link'] = '<http://%s%s&page=2>; rel="next"' % (self.headers['Host'], self.path)
+                    headers['Link'] = '<%s://%s%s&page=2>; rel="next"' % ('https' if isinstance(self.connection, ssl.SSLSocket) else 'http', self.headers['Host'], self.path)
                 self.plain(200, json.dumps(rows).encode(), **headers)
             else:
                 name = re.split('/resolve/[^/]+/', path, maxsplit=1)[1]
@@ -134,7 +138,8 @@ class Origin(http.server.BaseHTTPRequestHandler):
                 port = self.server.server_address[1]
                 data = open(os.path.join(root, name), 'rb').read()
                 if name.endswith('.safetensors'):  # large files live on another host
-                    self.plain(302, b'', Location='http://localhost:%d/cdn/%s' % (port, name), X_Repo_Commit=COMMIT,
+                    signature = '?signature=%d' % count('signature') if SIGNED else ''
+                    self.plain(302, b'', Location='%s/cdn/%s%s' % (CDN or 'http://localhost:%d' % port, name, signature), X_Repo_Commit=COMMIT,
                                X_Linked_Etag='"%s"' % hashlib.sha256(data).hexdigest(), X_Linked_Size=str(len(data)))
                 else:
                     self.hub_etag = '"%s"' % hashlib.sha1(b'blob %d\0' % len(data) + data).hexdigest()
@@ -142,11 +147,22 @@ class Origin(http.server.BaseHTTPRequestHandler):
             return True
         return False
 
+    def draw(self, key, seed, percent):
+        """This answer's fault: counted faults get counts that hold for it alone, so that the share is what was asked for."""
+        r = random.Random('%s %s %d' % (seed, key, count((key, 'chaos'))))
+        if r.random() * 100 >= int(percent):
+            return []
+        at = str(r.randrange(200000, 6000000))
+        everything = [['drop', '999'], ['status', '500'], ['status', '503', '999', '0'], ['status', '429', '999', '0'], ['status', '416'], ['cut', at], ['rst', at],
+                      ['flip', '0'], ['stall', at, 'now'], ['norange'], ['wrongrange', '999'], ['short', '0'], ['long', '0'], ['html', '0'], ['tags'], ['noetag'], ['redirect']]
+        return [r.choice(everything)]
+
     def serve(self, path, data, faults):
         key, cut, reset, flip = self.path.split('?')[0], None, False, False
         etag, wants_range = getattr(self, 'hub_etag', None) or '"%s"' % hashlib.sha1(data).hexdigest(), True
         ctype = 'application/octet-stream'
         stall = drip = slow = None
+        faults = [f for fault in faults for f in (self.draw(key, *fault[1:]) if fault[0] == 'chaos' else [fault])]
         for name, *args in faults:
             n = [int(a) for a in args if a.isdigit()] or [0]
             seen = count((key, name)) if name in ('drop', 'status', 'cutonce', 'stall', 'drip', 'mute', 'change', 'wrongrange', 'short', 'long', 'html', 'tags') else 0
@@ -169,7 +185,7 @@ class Origin(http.server.BaseHTTPRequestHandler):
                 cut = n[0]
             if name == 'flip':
                 flip = n[0]
-            if name == 'stall' and seen == 1:
+            if name == 'stall' and (seen == 1 or 'now' in args):
                 stall = n[0]
             if name == 'drip' and seen == 1:
                 drip = n[0]
@@ -251,7 +267,7 @@ class Origin(http.server.BaseHTTPRequestHandler):
 
 
 def main():
-    global ROOT, GATED, LOG
+    global ROOT, GATED, LOG, CDN, SIGNED
     args = sys.argv[1:]
     ROOT = os.path.abspath(args.pop(0))
     tls, modelscope, s3, session, sums, faults, pins = None, None, None, None, False, [], True
@@ -268,6 +284,12 @@ def main():
             LOG = args.pop(0)
         elif a == '--modelscope':
             modelscope = (args.pop(0), os.path.abspath(args.pop(0)))
+        elif a == '--cdn':
+            CDN = args.pop(0)
+        elif a == '--cdn-faults':
+            CDN_FAULTS.extend(f.split(':') for f in args.pop(0).split('+'))
+        elif a == '--signed':
+            SIGNED = int(args.pop(0))
         elif a == '--unpinned':
             pins = False
         elif a == '--s3':
