@@ -2,11 +2,11 @@
 #include "supervisor/job/bring.h"
 
 #include "base/auto.h"
+#include "base/bars.h"
 #include "base/io.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/notify.h"
-#include "base/term.h"
 #include "supervisor/job/clock.h"
 #include "supervisor/job/digest.h"
 #include "supervisor/job/hubcache.h"
@@ -116,7 +116,7 @@ static int bring_file(struct crew *crew, struct hold_fetcher *fetcher, struct ho
         if (is_here)
             break;
         if (have == HOLD_HAVE_DAMAGED || have == HOLD_HAVE_WRONG_SIZE) {
-            hold_bar_clear();
+            hold_bars_clear();
             hold_log(HOLD_LV_WARN, HOLD_EV_VERIFY_FILE, HOLD_LS("file", file->path), HOLD_LS("text", why.text), HOLD_LS("action", "fetched again"));
         }
         rc = fetch_file(crew, fetcher, file, stored.path, have, &result, v);
@@ -140,7 +140,7 @@ static int bring_file(struct crew *crew, struct hold_fetcher *fetcher, struct ho
     crew->n_fetched += !is_here;
     crew->fetched_bytes += result.fetched_bytes;
     pthread_mutex_unlock(&crew->shared->lock);
-    hold_bar_clear();
+    hold_bars_clear();
     hold_log(is_here ? HOLD_LV_DEBUG : HOLD_LV_INFO, HOLD_EV_FETCH_FILE, HOLD_LS("file", file->path), HOLD_LU("bytes", file->size),
              HOLD_LU("fetched_bytes", result.fetched_bytes), HOLD_LU("tries", result.n_tries), HOLD_LU("ms", hold_job_now_ms() - begun));
     return 0;
@@ -214,10 +214,11 @@ static void stop_when_low(struct crew *crew) {
 /* Tells process 1, the log or the terminal, and the other fetchers of the folder, until every worker has ended. */
 static void watch(struct crew *crew, uint64_t total) {
     struct hold_fetch_shared *shared = crew->shared;
-    struct hold_bar bar;
+    struct hold_bars bars;
+    struct hold_bar lines[HOLD_BARS_MAX], sum = { .label = "fetch", .total = total };
     char waits[HOLD_TURN_TOLD_BYTES] = "";
     uint64_t now = hold_job_now_ms(), said = 0, logged = now, beaten = now, every_ms = hold_turns_every_ms(&shared->turns);
-    hold_bar_open(&bar, "fetch", total, now);
+    hold_bars_open(&bars, now);
     pthread_mutex_lock(&shared->lock);
     while (atomic_load(&crew->n_running)) {
         struct timespec until;
@@ -234,20 +235,24 @@ static void watch(struct crew *crew, uint64_t total) {
             stop_when_low(crew);
         }
         uint64_t done = hold_turns_done(&shared->turns, waits, sizeof waits) + atomic_load(&shared->done_bytes);
-        bar.label = waits[0] ? "wait" : "fetch";
-        hold_bar_step(&bar, done, now);
+        size_t n_lines = hold_turns_bars(&shared->turns, lines, HOLD_BARS_MAX - 1);
+        lines[n_lines] = sum;
+        lines[n_lines].done = sum.done = done;
+        hold_bars_step(&bars, lines, n_lines + 1, now);
         if (now - said >= SAY_EVERY_MS) {
             said = now;
             tell(crew, done, total, waits);
         }
-        if (!bar.is_tty && now - logged >= LOG_EVERY_MS) {
+        if (!bars.is_tty && now - logged >= LOG_EVERY_MS) {
             logged = now;
             hold_log(HOLD_LV_INFO, HOLD_EV_PROGRESS, HOLD_LU("done_bytes", done), HOLD_LU("total_bytes", total), HOLD_LS("text", waits));
         }
         pthread_mutex_lock(&shared->lock);
     }
     pthread_mutex_unlock(&shared->lock);
-    hold_bar_end(&bar, atomic_load(&shared->done_bytes), hold_job_now_ms());
+    if (!crew->has_failed)
+        sum.done = atomic_load(&shared->done_bytes);
+    hold_bars_end(&bars, &sum, hold_job_now_ms());
     tell(crew, atomic_load(&shared->done_bytes), total, "");
 }
 

@@ -1,9 +1,9 @@
 /* role_fetch.c - `holdfast-job fetch`: options to one errand. Floor: supervisor/job. */
+#include "base/bars.h"
 #include "base/exit.h"
 #include "base/io.h"
 #include "base/list.h"
 #include "base/log.h"
-#include "base/term.h"
 #include "supervisor/job/bring.h"
 #include "supervisor/job/clock.h"
 #include "supervisor/job/hubcache.h"
@@ -75,7 +75,7 @@ static const struct hold_opt rows[] = {
 };
 
 static void on_retry(const struct hold_fetch_retry *r) {
-    hold_bar_clear();
+    hold_bars_clear();
     hold_log(HOLD_LV_WARN, HOLD_EV_FETCH_RETRY, HOLD_LS("file", r->name), HOLD_LS("why", r->why), HOLD_LS("text", r->text),
              HOLD_LU("have_bytes", r->have_bytes), HOLD_LU("failed_in_row", r->in_row), HOLD_LU("delay_ms", r->delay_ms));
 }

@@ -1,9 +1,9 @@
 /* turn.c - taking, waiting, beating. Floor: supervisor/job. */
 #include "supervisor/job/turn.h"
 
+#include "base/bars.h"
 #include "base/list.h"
 #include "base/log.h"
-#include "base/term.h"
 #include "supervisor/job/attempt.h"
 #include "supervisor/job/clock.h"
 
@@ -43,7 +43,7 @@ static void note_other(struct hold_turns *turns, struct hold_turn *turn, const s
 }
 
 static void say(const struct hold_turn *turn, const char *what) {
-    hold_bar_clear();
+    hold_bars_clear();
     hold_log(HOLD_LV_INFO, HOLD_EV_FETCH_WAIT, HOLD_LS("file", turn->path), HOLD_LS("what", what), HOLD_LS("host", turn->other.host), HOLD_LU("pid", turn->other.pid),
              HOLD_LU("done_bytes", turn->other.done), HOLD_LU("total_bytes", turn->other.total == UINT64_MAX ? 0 : turn->other.total));
 }
@@ -77,7 +77,7 @@ static int wait_for_other(struct hold_turn *turn, struct hold_fetch_shared *shar
 int hold_turn_take(struct hold_turn *turn, struct hold_fetch_shared *shared, const struct hold_fetch_file *file, int folder_fd, const uint8_t key[8],
                    struct hold_verdict *v) {
     struct hold_turns *turns = &shared->turns;
-    *turn = (struct hold_turn) { .path = file->path, .owner = { .fd = -1 } };
+    *turn = (struct hold_turn) { .path = file->path, .size = file->size, .owner = { .fd = -1 } };
     bool is_ours = hold_owner_take(&turn->owner, folder_fd, key, file->size, turns->uses_flock) || errno != EEXIST;
     list(turns, turn, is_ours);
     return is_ours ? 0 : wait_for_other(turn, shared, folder_fd, key, v);
@@ -136,4 +136,23 @@ uint64_t hold_turns_done(struct hold_turns *turns, char *told, size_t told_bytes
     if (has_ours)
         told[0] = '\0';
     return done;
+}
+
+size_t hold_turns_bars(struct hold_turns *turns, struct hold_bar *ret_bars, size_t max) {
+    size_t n_all = 0, n = 0;
+    pthread_mutex_lock(&turns->lock);
+    for (const struct hold_turn *turn = turns->first; turn; turn = turn->next)
+        n_all++;
+    n = HOLD_MIN(n_all, max);
+    size_t at = n_all;
+    for (const struct hold_turn *turn = turns->first; turn; turn = turn->next) {
+        if (--at >= n)
+            continue;
+        struct hold_bar *bar = &ret_bars[at];
+        *bar = (struct hold_bar) { .done = atomic_load(&turn->done), .total = turn->size == UINT64_MAX ? 0 : turn->size };
+        size_t path_n = strlen(turn->path), skip = path_n >= sizeof bar->label ? path_n - sizeof bar->label + 1 : 0;
+        snprintf(bar->label, sizeof bar->label, "%s", turn->path + skip);
+    }
+    pthread_mutex_unlock(&turns->lock);
+    return n;
 }

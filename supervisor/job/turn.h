@@ -2,6 +2,7 @@
 #ifndef HOLD_SUPERVISOR_JOB_TURN_H
 #define HOLD_SUPERVISOR_JOB_TURN_H
 
+#include "base/bars.h"
 #include "supervisor/job/owner.h"
 #include "supervisor/job/verdict.h"
 
@@ -17,6 +18,7 @@ struct hold_fetch_file;
 struct hold_turn {
     struct hold_turn *next;
     const char *path;          /* borrowed, for messages */
+    uint64_t size;             /* of it; UINT64_MAX: unknown */
     _Atomic uint64_t done;     /* bytes of it in hand, ours or the other's */
     atomic_bool is_lost;       /* somebody took us for dead and brings it: stop, and wait like everyone */
     bool is_ours;
@@ -52,5 +54,7 @@ uint64_t hold_turns_every_ms(const struct hold_turns *turns);
 /* Bytes in hand of all files in work. told: whom we wait for when no file is ours, else "". */
 #define HOLD_TURN_TOLD_BYTES 240
 uint64_t hold_turns_done(struct hold_turns *turns, char *told, size_t told_bytes);
+/* The files in work as bars, the one longest in work first. Returns how many, at most max. */
+size_t hold_turns_bars(struct hold_turns *turns, struct hold_bar *ret_bars, size_t max);
 
 #endif

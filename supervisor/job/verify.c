@@ -2,6 +2,7 @@
 #include "supervisor/job/verify.h"
 
 #include "base/arena.h"
+#include "base/bars.h"
 #include "base/auto.h"
 #include "base/io.h"
 #include "base/json.h"
@@ -9,7 +10,6 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/notify.h"
-#include "base/term.h"
 #include "runtime/plan/plan.h"
 #include "runtime/weights/containers.h"
 #include "runtime/weights/prove.h"
@@ -74,7 +74,7 @@ static int rank_of(int status) {
 
 static void note_bad(struct bench *bench, const struct hold_manifest_file *file, enum hold_have have, const struct hold_err *err) {
     int status = status_of(have, err);
-    hold_bar_clear();
+    hold_bars_clear();
     hold_log(HOLD_LV_ERROR, HOLD_EV_VERIFY_FILE, HOLD_LS("file", file->path), HOLD_LS("text", err->text), HOLD_LI("status", status));
     struct hold_verdict v = { .status = status, .err = *err };
     if (have == HOLD_HAVE_ABSENT)
@@ -114,9 +114,10 @@ static void *work(void *argument) {
 }
 
 static void watch(struct bench *bench, uint64_t total) {
-    struct hold_bar bar;
+    struct hold_bars bars;
+    struct hold_bar bar = { .label = "verify", .total = total };
     uint64_t said = 0;
-    hold_bar_open(&bar, "verify", total, hold_job_now_ms());
+    hold_bars_open(&bars, hold_job_now_ms());
     pthread_mutex_lock(&bench->lock);
     while (atomic_load(&bench->n_running)) {
         struct timespec until;
@@ -127,7 +128,8 @@ static void watch(struct bench *bench, uint64_t total) {
         (void) pthread_cond_timedwait(&bench->changed, &bench->lock, &until);
         pthread_mutex_unlock(&bench->lock);
         uint64_t now = hold_job_now_ms(), done = atomic_load(&bench->done_bytes);
-        hold_bar_step(&bar, done, now);
+        bar.done = done;
+        hold_bars_step(&bars, &bar, 1, now);
         if (now - said >= SAY_EVERY_MS) {
             said = now;
             hold_control_say(bench->verify->control_fd, "X_HOLDFAST_PROGRESS=%llu/%llu", (unsigned long long) done, (unsigned long long) total);
@@ -135,7 +137,8 @@ static void watch(struct bench *bench, uint64_t total) {
         pthread_mutex_lock(&bench->lock);
     }
     pthread_mutex_unlock(&bench->lock);
-    hold_bar_end(&bar, atomic_load(&bench->done_bytes), hold_job_now_ms());
+    bar.done = atomic_load(&bench->done_bytes);
+    hold_bars_end(&bars, &bar, hold_job_now_ms());
     hold_control_say(bench->verify->control_fd, "X_HOLDFAST_PROGRESS=%llu/%llu", (unsigned long long) atomic_load(&bench->done_bytes), (unsigned long long) total);
 }
 

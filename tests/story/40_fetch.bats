@@ -438,3 +438,17 @@ setup() { fresh; }
     [[ "$output" == *"no regular file"* ]]
     [ "$(requests)" -eq 0 ]
 }
+
+@test "on a terminal: a bar for each file and one in total, with rate and time left; in the end the total stays" {
+    run python3 "$TOP/tests/helpers/on_terminal.py" 101 "$JOB" fetch "$URL/~slow:4000000/" --manifest "$ROOT/holdfast.manifest.json" --out "$OUT" --fetch-reserve 0
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [[ "$output" != *ERROR* ]]
+    screens=${output%--- stays*}
+    grep -qE '^model-1.safetensors +\[#+\.+\] +[0-9]+% +[0-9.]+ MB / 8.0 MB +[0-9.]+ [kM]B/s  [0-9]+ s left$' <<< "$screens"
+    grep -qE '^sub/an odd name%.safetensors +\[' <<< "$screens"
+    grep -qE '^fetch +\[#*\.+\] +[0-9]+% +[0-9.]+ [kM]?B / 11.0 MB' <<< "$screens"
+    stays=${output##*--- stays}
+    [ "$(grep -cE '^[a-z].*\[[#.]+\]' <<< "$stays")" -eq 1 ]
+    grep -qE '^fetch +\[########################\] 100% +11.0 MB / 11.0 MB +[0-9.]+ [kM]B/s$' <<< "$stays"
+}
