@@ -39,12 +39,12 @@ def draw(seed):
     return r.sample(names, r.randint(1, 5)), split, r.random() < .25
 
 
-def allowed(faults):
+def allowed(faults, is_alone):
+    if is_alone:
+        return set(FAULTS[faults[0]]) or {0}
     ends = {0}
     for f in faults:
-        ends |= set(FAULTS[f])
-        if len(faults) > 1:
-            ends |= set(MIXED[f.split(':')[0]]) | ({TRANSIENT[f]} if f in TRANSIENT else set())
+        ends |= set(FAULTS[f]) | set(MIXED[f.split(':')[0]]) | ({TRANSIENT[f]} if f in TRANSIENT else set())
     return ends
 
 
@@ -88,9 +88,7 @@ def run(seed):
         return '%s: status %d: %s' % (what, p.returncode, lies(out))
     if (p.returncode == 0) != os.path.exists(out):
         return '%s: status %d, but the file is %s\n%s' % (what, p.returncode, 'there' if os.path.exists(out) else 'not there', said)
-    ends = allowed(faults) | ({0} if is_killed else set())
-    if len(faults) == 1 and not is_killed and FAULTS[faults[0]]:
-        ends = set(FAULTS[faults[0]])
+    ends = allowed(faults, seed <= len(FAULTS))
     if p.returncode not in ends:
         return '%s: status %d, %s were possible\n%s' % (what, p.returncode, sorted(ends), said)
     if p.returncode:
