@@ -238,6 +238,8 @@ static void watch(struct crew *crew, uint64_t total) {
         size_t n_lines = hold_turns_bars(&shared->turns, lines, HOLD_BARS_MAX - 1);
         lines[n_lines] = sum;
         lines[n_lines].done = sum.done = done;
+        if (waits[0])
+            memcpy(lines[n_lines].label, "wait", sizeof "wait");
         hold_bars_step(&bars, lines, n_lines + 1, now);
         if (now - said >= SAY_EVERY_MS) {
             said = now;

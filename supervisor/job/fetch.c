@@ -154,6 +154,10 @@ static void strong_etag(const struct hold_attempt *a, char out[HOLD_VALIDATOR_BY
 static void compare_version(struct hold_attempt *a, uint64_t total) {
     char etag[HOLD_VALIDATOR_BYTES];
     strong_etag(a, etag);
+    if (hold_attempt_is_pinned(a) && !a->first->etag[0]) { /* what an earlier life began with is not known */
+        memcpy(a->first->etag, etag, sizeof etag);
+        return;
+    }
     const struct hold_validator *from = hold_attempt_is_pinned(a) ? a->first : &a->partial->from;
     bool differs = strcmp(etag, from->etag) != 0 || (total != UINT64_MAX && from->total != UINT64_MAX && total != from->total);
     if (!differs)
