@@ -148,15 +148,22 @@ static void add_memory(const struct hold_core *core, struct hold_report *r, stru
     }
 }
 
-/* The newest failure that is known: what ended us, else the last death of a member that is not back yet; without one, what the
- * start waits for and how memory stands. */
+/* The last try of the job in hand failed, and another follows or runs. */
+static bool job_failed(const struct hold_core *core) {
+    const struct hold_job *job = &core->job;
+    const bool prepares = core->state == HOLD_CONTAINER_PREFLIGHT || core->state == HOLD_CONTAINER_FETCHING || core->state == HOLD_CONTAINER_VERIFYING;
+    return prepares && job->diagnosis.cause != HOLD_CAUSE_NONE && job->diagnosis.cause != HOLD_CAUSE_FINISHED && (job->child.pid == 0 || job->attempt > 1);
+}
+
+/* The newest failure that is known: what ended us, else the last death of a member that is not back yet, else the job's; and
+ * what the start waits for, how memory stands. */
 void hold_act_report(struct hold_core *core) {
     if (!*core->config->termination_log) /* set to nothing: none is wanted */
         return;
     struct hold_report r = { .phase = core->phase ? core->phase : "", .exit_code = -1 };
     struct hold_err err = { 0 };
     hold_autobuf last = hold_buf_with_max(HOLD_REPORT_MAX_BYTES);
-    hold_autobuf text = hold_buf_with_max((size_t) 4 * HOLD_VIEW_TEXT);
+    hold_autobuf text = hold_buf_with_max(HOLD_REPORT_MAX_BYTES);
     char waits[HOLD_VIEW_TEXT];
     int who = -1;
     if (!core->has_report)
@@ -165,6 +172,14 @@ void hold_act_report(struct hold_core *core) {
     if (waits[0])
         hold_buf_addf(&text, "waits for %s", waits);
     add_memory(core, &r, &text);
+    if (job_failed(core)) {
+        const struct hold_diagnosis *g = &core->job.diagnosis;
+        r.cause = hold_cause_info(g->cause)->name;
+        r.action = hold_action_name(g->action);
+        r.attempt = core->job.attempt;
+        r.advice = g->advice;
+        hold_buf_addf(&text, "; last: %s", g->text);
+    }
     r.text = text.data;
     if (core->ending.is_fixed) {
         const struct hold_ending *e = &core->ending;

@@ -146,7 +146,8 @@ HOLD_PRINTF(3, 4) static void addf(char *text, size_t *n, const char *format, ..
         add(text, n, piece, HOLD_MIN((size_t) length, sizeof piece - 1));
 }
 
-static void how_it_ended(const struct hold_death *d, char *text, size_t *n) {
+/* What no restart cures is said in the same words each time, so without a clock in them. */
+static void how_it_ended(const struct hold_death *d, bool is_timed, char *text, size_t *n) {
     switch (d->end) {
     case HOLD_END_SIGNALED:
         addf(text, n, "died of signal %d", d->code);
@@ -158,7 +159,7 @@ static void how_it_ended(const struct hold_death *d, char *text, size_t *n) {
         addf(text, n, "exited with status %d", d->code);
         break;
     }
-    if (d->end != HOLD_END_NOT_STARTED)
+    if (d->end != HOLD_END_NOT_STARTED && is_timed)
         addf(text, n, " after %" PRIu64 ".%" PRIu64 " s", d->uptime_ms / 1000, d->uptime_ms % 1000 / 100);
     if (!d->was_ready && d->end != HOLD_END_NOT_STARTED && d->killed != HOLD_KILL_STOP)
         adds(text, n, ", never ready");
@@ -169,7 +170,7 @@ static void sentence(const struct hold_death *d, const struct row *row, const st
     text[0] = '\0';
     adds(text, &n, hold_cause_info(result->cause)->meaning);
     adds(text, &n, "; ");
-    how_it_ended(d, text, &n);
+    how_it_ended(d, result->action != HOLD_ACTION_FIX_CONFIG, text, &n);
     if (d->oom_kills > 0)
         addf(text, &n, ", OOM kills %" PRIu64, d->oom_kills);
     if (result->is_memory && d->memory_limit_bytes != 0 && d->memory_limit_bytes != UINT64_MAX)

@@ -191,7 +191,7 @@ static void judge_config(struct judge *j) {
         break;
     case HOLD_MODEL_CONFIG_READ: {
         bool is_known = !j->wants->is_own_server || hold_preflight_knows_model(text_of(m->type));
-        f = add(j, is_known ? HOLD_SEV_OK : HOLD_SEV_FAIL, "model-config", HOLD_EXIT_PREFLIGHT);
+        f = add(j, is_known ? HOLD_SEV_OK : HOLD_SEV_FAIL, "model-config", HOLD_EXIT_VERIFY_MODEL); /* as verify says after a fetch */
         MEASURED(f, "model_type \"%.60s\"", text_of(m->type));
         if (!is_known)
             CURE(f, "holdfast-runtime runs glm4v; run another server with `holdfast -- COMMAND`");

@@ -102,7 +102,7 @@ static void wrong_models(void **unused) {
     (void) unused;
     struct hold_facts f = sound();
     f.model.type = "llama";
-    expect(&f, &own, "model-config", HOLD_SEV_FAIL, HOLD_EXIT_PREFLIGHT, "llama", "holdfast -- COMMAND");
+    expect(&f, &own, "model-config", HOLD_SEV_FAIL, HOLD_EXIT_VERIFY_MODEL, "llama", "holdfast -- COMMAND");
     struct hold_wants foreign = { .device = HOLD_WANT_CPU };
     assert_null(judge(&f, &foreign, "model-config"));
     f.model.config = HOLD_MODEL_CONFIG_WRONG, f.model.config_text = "byte 7: no value";
