@@ -1,0 +1,54 @@
+#!/usr/bin/env bats
+# Two replicas on one volume, and the end of a pod that is answering.
+
+bats_require_minimum_version 1.5.0
+load cluster
+
+setup_file() {
+    cd "$BATS_TEST_DIRNAME/../.." || return 1
+    space shared
+}
+teardown_file() { clean; }
+setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
+teardown() { tell; }
+
+@test "of two replicas on one volume one brings the model, the other waits and says for whom" {
+    volume models
+    origin shared 8085 "$ORIGINS/model" 'limit_rate 300k;'
+    chart install phone --set replicas=2 --set cache.existingClaim=models --set model.source=http://10.88.8.1:8085/ > "$BATS_TEST_TMPDIR/notes"
+    both() { [ "$(k get pods -o name | wc -l)" = 2 ]; }
+    until_true 60 both
+    mapfile -t pods < <(k get pods -o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}')
+    waits() {
+        local p
+        for p in "${pods[@]}"; do said "$p" | grep -E "waiting for ($(paste -sd'|' <<< "$(printf '%s\n' "${pods[@]}" | grep -v "$p")"))" && return 0; done
+        return 1
+    }
+    until_true 120 waits
+    waits
+    k wait --for=condition=Ready "pod/${pods[0]}" "pod/${pods[1]}" --timeout=300s
+    [ "$(restarts "${pods[0]}")$(restarts "${pods[1]}")" = 00 ]
+    # No shard came twice.
+    for f in "$ORIGINS"/model/model-*.safetensors; do
+        sent=$(awk -v name="/${f##*/}" '$7 == name && ($9 == 200 || $9 == 206) { n += $10 } END { print n }' "$ORIGINS/shared/access.log")
+        echo "${f##*/}: $(stat -c %s "$f") bytes, sent $sent"
+        [ "$sent" -le $(($(stat -c %s "$f") * 11 / 10)) ]
+    done
+}
+
+@test "a pod that is deleted during a stream finishes it within the grace" {
+    P=$(pod phone)
+    ip=$(field "$P" '{.status.podIP}')
+    API_MODEL=little python3 tests/helpers/ask_api.py "http://$ip:8000" stream "$BATS_TEST_TMPDIR/s" max_tokens=7000 > "$BATS_TEST_TMPDIR/end" 2>&1 3>&- &
+    stream=$!
+    until_true 60 grep -q content "$BATS_TEST_TMPDIR/s"
+    begun=$SECONDS
+    k delete pod "$P" --wait=true --timeout=120s
+    took=$((SECONDS - begun))
+    wait "$stream"
+    echo "gone after $took s, $(grep -c content "$BATS_TEST_TMPDIR/s") pieces"
+    [ "$(< "$BATS_TEST_TMPDIR/end")" = done ]
+    [ "$took" -le 40 ]
+    k get events --field-selector "involvedObject.name=$P" -o json | jq -e '[.items[] | select(.reason == "Failed" or .reason == "FailedKillPod")] == []'
+    helm uninstall phone -n "$NS"
+}

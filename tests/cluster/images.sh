@@ -1,0 +1,21 @@
+#!/bin/bash
+# images.sh DIR: the images of the cluster as archives in DIR: the CPU runtime as docker/Dockerfile makes it (the layers of the
+# container tests are used again), the same with a server that misbehaves, and the pause process. Needs root; ends with a reason
+# on standard error.
+set -eu
+out=$1 base=localhost/holdfast-base:12
+mkdir -p "$out/fake" "$out/pause"
+cp tests/cluster/fake/* build/release/tests/fake-server "$out/fake"
+tar -C build/release/tests -cf "$out/pause/root.tar" pause
+
+inside() { bash tests/container/in.sh "$@"; }
+save() { inside podman save -q --format oci-archive -o "$out/$1.tar" "localhost/$2"; }
+bud() { inside buildah bud --layers -q "$@"; }
+all() {
+    inside bash tests/container/base.sh $base &&
+        bud --network host -f docker/Dockerfile --build-arg BASE=$base --target runtime-cpu -t holdfast-runtime:test . &&
+        bud --build-arg BASE=localhost/holdfast-runtime:test -t holdfast-fake:test "$out/fake" &&
+        inside podman import -q -c 'ENTRYPOINT ["/pause"]' "$out/pause/root.tar" localhost/pause:1 &&
+        save runtime holdfast-runtime:test && save fake holdfast-fake:test && save pause pause:1
+}
+all > "$out/build.log" 2>&1 || { echo "building the images failed: $(tail -1 "$out/build.log")" >&2; exit 1; }
