@@ -27,7 +27,7 @@ until_true() {
 
 # pod RELEASE: the name of its newest pod that is not being deleted.
 pod() {
-    k get pods -l "app.kubernetes.io/instance=$1,app.kubernetes.io/name=holdfast" --sort-by=.metadata.creationTimestamp \
+    k get pods -l "app.kubernetes.io/instance=$1,app.kubernetes.io/component=server" --sort-by=.metadata.creationTimestamp \
         -o 'jsonpath={range .items[*]}{.metadata.name}{" "}{.metadata.deletionTimestamp}{"\n"}{end}' | awk 'NF == 1 { name = $1 } END { if (name == "") exit 1; print name }'
 }
 
