@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -174,9 +175,12 @@ int hold_publish(int dir_fd, int fd, const char *from, const char *to, struct ho
 
 int hold_write_file(const char *path, const void *bytes, size_t n, mode_t mode, struct hold_err *err) {
     char part[PATH_MAX];
-    if (snprintf(part, sizeof part, "%s.%d.part", path, (int) getpid()) >= (int) sizeof part)
+    uint32_t own = 0; /* not the process id: writers in two containers on one volume have the same one */
+    if (getrandom(&own, sizeof own, GRND_NONBLOCK) != (ssize_t) sizeof own)
+        own = (uint32_t) getpid();
+    if (snprintf(part, sizeof part, "%s.%08x.part", path, own) >= (int) sizeof part)
         return hold_fail(err, HOLD_E_LIMIT, 0, "'%s' is too long a path", path);
-    hold_autofd fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+    hold_autofd fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         return hold_fail(err, HOLD_E_IO, errno, "create '%s'", part);
     if (hold_write_all(fd, bytes, n, part, err) < 0 || hold_publish(AT_FDCWD, fd, part, path, err) < 0) {

@@ -3,6 +3,7 @@
 
 #include "base/auto.h"
 #include "base/io.h"
+#include "supervisor/job/clock.h"
 #include "supervisor/job/digest.h"
 #include "supervisor/job/snapshot.h"
 
@@ -66,8 +67,9 @@ int hold_proof_write(int state_fd, const char *name, int fd, const uint8_t sha25
     marker_name(name, path);
     if (hold_mkdirs_below(state_fd, path, err) < 0)
         return -1;
-    snprintf(temporary, sizeof temporary, "%s.%ld", path, (long) getpid());
-    hold_autofd marker = openat(state_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+    /* Not by process id: fetchers in two containers on one volume have the same one. */
+    snprintf(temporary, sizeof temporary, "%s.%08x", path, hold_job_random());
+    hold_autofd marker = openat(state_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (marker < 0)
         return hold_fail(err, HOLD_E_IO, errno, "create the marker of '%s'", name);
     struct stat file, st;

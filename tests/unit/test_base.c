@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "base/utf8.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -163,6 +164,27 @@ static void files_are_published_whole(void **unused) {
     rmdir(folder);
 }
 
+/* Two containers on one volume number their processes alike: no temporary name may come of the number. */
+static void files_are_published_beside_a_writer_of_the_same_process_id(void **unused) {
+    (void) unused;
+    char folder[] = "/tmp/hold-base-XXXXXX", path[64], theirs[96];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/x", folder);
+    snprintf(theirs, sizeof theirs, "%s.%d.part", path, (int) getpid());
+    struct hold_err err = { 0 };
+    int fd = open(theirs, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(hold_write_all(fd, "theirs", 6, theirs, &err), 0);
+    close(fd);
+    assert_int_equal(hold_write_file(path, "ours", 4, 0600, &err), 0);
+    hold_autobuf b = hold_buf_with_max(16);
+    assert_int_equal(hold_read_file(theirs, &b, &err), 0);
+    assert_string_equal(b.data, "theirs");
+    unlink(theirs);
+    unlink(path);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void notify_carries_text_and_descriptors(void **unused) {
     (void) unused;
     int pair[2];
@@ -199,6 +221,7 @@ int main(void) {
         cmocka_unit_test(utf8_is_exactly_the_well_formed_sequences),
         cmocka_unit_test(names_that_leave_the_folder_are_refused),
         cmocka_unit_test(files_are_published_whole),
+        cmocka_unit_test(files_are_published_beside_a_writer_of_the_same_process_id),
         cmocka_unit_test(notify_carries_text_and_descriptors),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
