@@ -14,6 +14,7 @@ struct hold_fetch_split {
     atomic_bool ignores_ranges, is_over;
     _Atomic uint64_t fetched_bytes, n_tries;
     struct hold_pace pace; /* the leader's */
+    uint64_t own_ms;       /* time of the leader's earlier requests that went to disk and digest */
     /* under shared->lock */
     struct hold_fetch_split *next;
     size_t n_helpers, n_wanted; /* wanted: connections, the leader's too */

@@ -57,6 +57,8 @@ static bool try_piece(struct hold_attempt *a) {
     }
     atomic_fetch_add(&split->fetched_bytes, a->received);
     atomic_fetch_add(&split->n_tries, 1);
+    if (a->leads)
+        split->own_ms += a->blocked_ms;
     hold_pieces_give(split->pieces, a->piece);
     return true;
 }
@@ -72,7 +74,7 @@ void hold_split_pace(struct hold_attempt *a, uint64_t now_ms) {
     uint64_t have = hold_pieces_have(split->pieces);
     pthread_mutex_lock(&shared->lock);
     size_t was = split->n_wanted;
-    split->n_wanted = hold_pace_step(&split->pace, now_ms, have, (uint32_t) split->n_helpers + 1);
+    split->n_wanted = hold_pace_step(&split->pace, now_ms, have, split->own_ms + a->blocked_ms, (uint32_t) split->n_helpers + 1);
     if (split->n_wanted > was)
         pthread_cond_broadcast(&shared->changed);
     pthread_mutex_unlock(&shared->lock);
@@ -179,7 +181,7 @@ int hold_split_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *f
     *split = (struct hold_fetch_split) { .file = file, .turn = turn, .pieces = &partial->pieces, .n_wanted = 1,
                                           .pace = { .max = (uint32_t) rules->connections, .window_ms = rules->window_ms } };
     struct hold_fetch_shared *shared = hold_fetcher_shared(fetcher);
-    split->n_wanted = hold_pace_step(&split->pace, hold_job_now_ms(), hold_pieces_have(split->pieces), 1);
+    split->n_wanted = hold_pace_step(&split->pace, hold_job_now_ms(), hold_pieces_have(split->pieces), 0, 1);
     list(shared, split);
     int rc = lead(fetcher, split, &gather, ret_value->sha256, v);
     unlist(shared, split);

@@ -3,9 +3,10 @@
 
 #include "base/list.h"
 
-static void begin_window(struct hold_pace *pace, uint64_t now_ms, uint64_t bytes) {
+static void begin_window(struct hold_pace *pace, uint64_t now_ms, uint64_t bytes, uint64_t own_ms) {
     pace->begun_ms = now_ms;
     pace->begun_bytes = bytes;
+    pace->begun_own_ms = own_ms;
 }
 
 static void try_more(struct hold_pace *pace, uint64_t rate) {
@@ -23,25 +24,28 @@ static void go_back(struct hold_pace *pace, uint64_t now_ms) {
     pace->again_at_ms = now_ms + pace->again_ms;
 }
 
-uint32_t hold_pace_step(struct hold_pace *pace, uint64_t now_ms, uint64_t bytes, uint32_t running) {
+uint32_t hold_pace_step(struct hold_pace *pace, uint64_t now_ms, uint64_t bytes, uint64_t own_ms, uint32_t running) {
     if (pace->window_ms == 0)
         return pace->wanted = pace->max;
     if (pace->wanted == 0) {
         pace->wanted = 1;
-        begin_window(pace, now_ms, bytes);
+        begin_window(pace, now_ms, bytes, own_ms);
     }
     if (running < pace->wanted || bytes < pace->begun_bytes)
-        begin_window(pace, now_ms, bytes);
+        begin_window(pace, now_ms, bytes, own_ms);
     uint64_t elapsed = now_ms - pace->begun_ms;
     if (elapsed < pace->window_ms)
         return pace->wanted;
     uint64_t rate = (bytes - pace->begun_bytes) / elapsed * 1000;
-    if (pace->before == 0 || (pace->is_settled && now_ms >= pace->again_at_ms))
+    bool is_ours = (own_ms - pace->begun_own_ms) * 100 > elapsed * HOLD_PACE_OWN_PCT;
+    if (is_ours && (pace->before == 0 || pace->is_settled))
+        ; /* another window */
+    else if (pace->before == 0 || (pace->is_settled && now_ms >= pace->again_at_ms))
         try_more(pace, rate);
     else if (!pace->is_settled && rate / 5 >= pace->rate_before / 4)
         try_more(pace, rate);
     else if (!pace->is_settled)
         go_back(pace, now_ms);
-    begin_window(pace, now_ms, bytes);
+    begin_window(pace, now_ms, bytes, own_ms);
     return pace->wanted;
 }
