@@ -443,27 +443,28 @@ static int bring_listed(struct crew *crew, struct hold_arena *arena, struct hold
 }
 
 /* The listed files as blobs and links; the ref last. */
-static int bring_to_cache(struct crew *crew, struct hold_arena *arena, uint64_t begun, struct hold_verdict *v) {
+static int bring_to_cache(const struct crew *plain, struct hold_arena *arena, uint64_t begun, struct hold_verdict *v) {
     struct hold_hub_cache cache = hold_hub_cache_none();
-    struct hold_bring now = *crew->bring;
+    struct hold_bring now = *plain->bring;
+    struct crew crew = *plain;
     struct hold_hub_name name;
     if (hold_hub_name_parse(now.wants.source, &name, &v->err) < 0)
         return hold_verdict_is(v, HOLD_EXIT_CONFIG);
-    int rc = hold_hub_cache_open(&cache, now.hub_cache, &name, crew->source->commit, v);
+    int rc = hold_hub_cache_open(&cache, now.hub_cache, &name, crew.source->commit, v);
     if (rc == 0) {
         now.out = cache.snapshot;
-        crew->bring = &now;
-        crew->cache = &cache;
-        crew->folder_fd = cache.snapshot_fd;
-        crew->state_fd = cache.snapshot_state_fd;
-        crew->store_fd = cache.blobs_fd;
-        crew->store_state_fd = cache.blob_state_fd;
-        rc = bring_listed(crew, arena, v);
+        crew.bring = &now;
+        crew.cache = &cache;
+        crew.folder_fd = cache.snapshot_fd;
+        crew.state_fd = cache.snapshot_state_fd;
+        crew.store_fd = cache.blobs_fd;
+        crew.store_state_fd = cache.blob_state_fd;
+        rc = bring_listed(&crew, arena, v);
     }
     if (rc == 0)
         rc = hold_hub_cache_publish(&cache, v);
     if (rc == 0)
-        rc = log_done(&crew->source->manifest, crew, begun, v);
+        rc = log_done(&crew.source->manifest, &crew, begun, v);
     hold_hub_cache_close(&cache);
     return rc;
 }

@@ -156,7 +156,7 @@ static bool read_links(struct repo *r, int at, const char *name, struct revision
         if (n <= 0)
             continue;
         target[n] = '\0';
-        struct blob key;
+        struct blob key = { 0 };
         const char *slash = strrchr(target, '/');
         if (!slash || strlen(slash + 1) > NAME_MAX)
             continue;
