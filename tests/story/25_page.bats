@@ -44,8 +44,9 @@ says() { curl -s -m 5 "http://127.0.0.1:$PORT/status" | grep -q "$1"; }
 @test "our own server: the cold start as a waterfall, both members with their sandbox" {
     local port
     port=$(free_port)
+    cp -r examples/little-model/checkpoint "$DIR/model" # marks of proof are written beside the files
     HOLD_STORY="$DIR" "$H" run --state-dir "$STATE" --status-listen "127.0.0.1:$PORT" --listen "127.0.0.1:$port" \
-        --model examples/little-model/checkpoint > "$OUT" 2> "$ERR" 3>&- 4>&- &
+        --model "$DIR/model" > "$OUT" 2> "$ERR" 3>&- 4>&- &
     HOLD_PID=$!
     up
     eventually says '"phase":"ready"'
