@@ -258,6 +258,10 @@ static void watch(struct crew *crew, uint64_t total) {
     tell(crew, atomic_load(&shared->done_bytes), total, "");
 }
 
+static const char *cache_text(const struct crew *crew) {
+    return crew->shared && crew->shared->drops_cache ? "dropped" : "kept";
+}
+
 static int run_crew(struct crew *crew, uint64_t total, struct hold_verdict *v) {
     pthread_t threads[MAX_WORKERS];
     size_t n = HOLD_MIN((size_t) crew->bring->connections, (size_t) MAX_WORKERS), started = 0;
@@ -406,7 +410,8 @@ static int log_done(const struct hold_manifest *manifest, const struct crew *cre
     if (crew->bring->ret_folder)
         snprintf(crew->bring->ret_folder, PATH_MAX, "%s", crew->bring->out);
     hold_log(HOLD_LV_INFO, HOLD_EV_FETCH_DONE, HOLD_LS("digest", hex), HOLD_LS("folder", crew->bring->out), HOLD_LU("files", manifest->n_files), HOLD_LU("bytes", hold_manifest_bytes(manifest)),
-             HOLD_LU("fetched_files", crew->n_fetched), HOLD_LU("fetched_bytes", crew->fetched_bytes), HOLD_LU("ms", hold_job_now_ms() - begun));
+             HOLD_LU("fetched_files", crew->n_fetched), HOLD_LU("fetched_bytes", crew->fetched_bytes), HOLD_LS("page_cache", cache_text(crew)),
+             HOLD_LU("ms", hold_job_now_ms() - begun));
     return 0;
 }
 
@@ -437,6 +442,7 @@ static int bring_listed(struct crew *crew, struct hold_arena *arena, struct hold
     for (size_t i = 0; i < manifest->n_files; i++)
         crew->order[i] = i;
     qsort_r(crew->order, manifest->n_files, sizeof *crew->order, by_size, &crew->source->manifest);
+    crew->shared->drops_cache = hold_behind_drops(bring->page_cache, hold_manifest_bytes(manifest));
     if (run_crew(crew, hold_manifest_bytes(manifest), v) < 0 || check_pin(bring, manifest, v) < 0)
         return -1;
     return write_records(bring, manifest, crew->folder_fd, crew->state_fd, v);
@@ -581,11 +587,12 @@ int hold_bring_one(const struct hold_bring_one *one, struct hold_fetch_shared *s
     size_t order = 0;
     crew.order = &order;
     crew.one_url = one->url;
+    shared->drops_cache = hold_behind_drops(one->page_cache, one->size);
     if (run_crew(&crew, one->size == UINT64_MAX ? 0 : one->size, v) < 0)
         return -1;
     char hex[65];
     hold_hex_write(file.sha256, 32, hex);
-    hold_log(HOLD_LV_INFO, HOLD_EV_FETCH_DONE, HOLD_LS("file", one->out), HOLD_LS("sha256", hex), HOLD_LU("fetched_bytes", crew.fetched_bytes),
+    hold_log(HOLD_LV_INFO, HOLD_EV_FETCH_DONE, HOLD_LS("file", one->out), HOLD_LS("sha256", hex), HOLD_LU("fetched_bytes", crew.fetched_bytes), HOLD_LS("page_cache", cache_text(&crew)),
              HOLD_LU("ms", hold_job_now_ms() - begun));
     return 0;
 }

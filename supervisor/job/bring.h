@@ -3,6 +3,7 @@
 #define HOLD_SUPERVISOR_JOB_BRING_H
 
 #include "base/opt.h"
+#include "supervisor/job/behind.h"
 #include "supervisor/job/source.h"
 
 struct hold_bring {
@@ -17,6 +18,7 @@ struct hold_bring {
     struct hold_strs again;     /* files whose markers are not believed */
     uint64_t connections;       /* files at once; those without a file help with the pieces of large ones */
     uint64_t reserve_bytes;     /* disk that stays free */
+    enum hold_cache page_cache;
     int control_fd;             /* -1: none */
 };
 
@@ -34,6 +36,7 @@ struct hold_bring_one {
     const char *sha256;                /* 64 hexadecimal digits; NULL or "": unknown */
     uint64_t size;                     /* UINT64_MAX: unknown */
     uint64_t reserve_bytes;
+    enum hold_cache page_cache;
     uint64_t connections;
     bool deep;
     int control_fd;

@@ -149,7 +149,7 @@ static void gather_limits(struct hold_arena *arena, struct hold_fact_memory *m) 
     }
 }
 
-static void gather_memory(struct hold_arena *arena, struct hold_fact_memory *m) {
+void hold_facts_memory(struct hold_arena *arena, struct hold_fact_memory *m) {
     hold_autobuf text = hold_buf_with_max(64u << 10);
     struct hold_err ignored;
     struct statvfs shm;
@@ -297,7 +297,7 @@ void hold_facts_gather(const struct hold_facts_asked *asked, struct hold_arena *
     for (size_t i = 0; i < asked->writable.n; i++)
         gather_path(f, arena, asked->writable.at[i], HOLD_PATH_WRITABLE);
     hold_facts_model(asked, arena, &f->model);
-    gather_memory(arena, &f->memory);
+    hold_facts_memory(arena, &f->memory);
     gather_kernel(arena, &f->kernel);
     f->device.module_version = f->device.library_error = f->device.init_text = "";
     if (asked->ask_gpu)

@@ -27,6 +27,8 @@ struct hold_facts_asked {
 /* Everything but needs, which hold_facts_ask_needs asks. Strings live in the arena or in asked. Never fails: what cannot be
  * looked at is said so in the facts. Blocks (disk, driver). */
 void hold_facts_gather(const struct hold_facts_asked *asked, struct hold_arena *arena, struct hold_facts *ret_facts);
+/* Memory of the machine and the nearest limit of this cgroup and its parents, v1 or v2. Strings live in the arena. */
+void hold_facts_memory(struct hold_arena *arena, struct hold_fact_memory *ret);
 /* Asks each dependency that is not up yet, once; waited_ms goes into the facts. Blocks up to ask_timeout_ms for each. */
 void hold_facts_ask_needs(const struct hold_facts_asked *asked, uint64_t waited_ms, struct hold_arena *arena, struct hold_facts *facts);
 /* The model folder's part (facts_model.c). */

@@ -45,6 +45,7 @@ struct hold_fetch_shared {
     struct hold_fetch_rules rules;
     _Atomic uint64_t done_bytes; /* of all files that are there; those in work are in turns */
     struct hold_turns turns;
+    bool drops_cache;            /* set before the first transfer: files leave the page cache (behind.h) */
     _Atomic bool stop;           /* one file failed for good: the others end with STOPPED */
     pthread_mutex_t lock;
     pthread_cond_t changed;      /* on the monotonic clock */

@@ -169,7 +169,7 @@ int hold_fetch_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *f
     struct stat st;
     struct hold_partial_target target = { .size = file->size, .is_pinned = file->has_sha256 || file->has_git_blob,
                                           .with_git = file->has_git_blob && !file->has_sha256, .piece_bytes = piece_bytes_of(file, &shared->rules),
-                                          .uses_flock = shared->rules.uses_flock, .progress = &turn.done };
+                                          .uses_flock = shared->rules.uses_flock, .drops_cache = shared->drops_cache, .progress = &turn.done };
     if (open_folder_of(file, &folder, &name, v) < 0 || make_key(file, target.key, v) < 0)
         return -1;
     target.folder_fd = folder;

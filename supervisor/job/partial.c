@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "base/io.h"
 #include "base/list.h"
+#include "supervisor/job/behind.h"
 #include "supervisor/job/clock.h"
 #include "supervisor/job/owner.h"
 #include "supervisor/policy/manifest.h"
@@ -18,7 +19,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
-#define WRITE_BEHIND (UINT64_C(8) << 20)
 #define WRITE_PIECE ((size_t) 64 << 10) /* measured: half the kernel time of 1 MiB writes, which ask for large folios of fresh memory */
 #define MAX_SEEN 64 /* partials of one key looked at */
 static void prefix_of(const uint8_t key[8], char out[40]) {
@@ -234,11 +234,12 @@ static int take_prefix(struct hold_partial *p, int old_fd, uint64_t bytes, struc
         if (!in_place && hold_pwrite_all(p->fd, block, (size_t) n, p->bytes, "partial", &v->err) < 0)
             return hold_verdict_of_write(v);
         hold_hasher_give(&p->hasher, (size_t) n);
+        if (p->drops_cache)
+            hold_behind_drop(old_fd, p->bytes, (uint64_t) n);
         p->bytes += (uint64_t) n;
         if (p->progress)
             atomic_fetch_add(p->progress, (uint64_t) n);
     }
-    p->synced = p->bytes;
     if (in_place && p->bytes < bytes && ftruncate(p->fd, (off_t) p->bytes) < 0) {
         (void) hold_fail(&v->err, HOLD_E_IO, errno, "cut '%s' at an unreadable byte", p->name);
         return hold_verdict_of_write(v);
@@ -336,6 +337,7 @@ int hold_partial_open(struct hold_partial *p, const struct hold_partial_target *
     *p = (struct hold_partial) { .folder_fd = target->folder_fd, .fd = -1, .from = { .total = UINT64_MAX }, .progress = target->progress, .pieces = { .map_fd = -1 } };
     p->is_owner = target->is_owner;
     p->uses_flock = target->uses_flock;
+    p->drops_cache = target->drops_cache;
     memcpy(p->key, target->key, sizeof p->key);
     if (target->piece_bytes == 0 && hold_hasher_open(&p->hasher, target->with_git, target->size, &v->err) < 0)
         return hold_verdict_is(v, HOLD_EXIT_INTERNAL);
@@ -346,6 +348,8 @@ int hold_partial_open(struct hold_partial *p, const struct hold_partial_target *
     hold_close_fd(&old->fd);
     if (rc < 0)
         hold_partial_close(p);
+    else if (target->piece_bytes && target->drops_cache)
+        hold_pieces_drop_cache(&p->pieces);
     return rc;
 }
 
@@ -383,11 +387,9 @@ int hold_partial_flush(struct hold_partial *p, struct hold_verdict *v) {
     hold_hasher_give(&p->hasher, p->block_n);
     p->block_n = 0;
     (void) hold_hasher_block(&p->hasher); /* a hash slower than the network is waited for here, on our account */
-    /* Writing starts now and not in one burst at the fsync; the kernel keeps the pages. */
-    if (p->bytes - p->synced >= WRITE_BEHIND) {
-        (void) sync_file_range(p->fd, (off_t) p->synced, (off_t) (p->bytes - p->synced), SYNC_FILE_RANGE_WRITE);
-        p->synced = p->bytes;
-    }
+    hold_behind_start(p->fd, at, p->bytes - at);
+    if (p->drops_cache)
+        hold_behind_drop(p->fd, at, p->bytes - at);
     p->blocked_ms += hold_job_now_ms() - begun;
     return 0;
 }
@@ -412,7 +414,7 @@ int hold_partial_add(struct hold_partial *p, const void *bytes, size_t n, struct
 int hold_partial_restart(struct hold_partial *p, struct hold_verdict *v) {
     if (p->progress)
         atomic_fetch_sub(p->progress, p->bytes);
-    p->bytes = p->synced = 0;
+    p->bytes = 0;
     p->block_n = 0;
     p->from = (struct hold_validator) { .total = UINT64_MAX };
     forget_from(p, p->name);
@@ -463,6 +465,8 @@ int hold_partial_publish(struct hold_partial *p, const char *name, struct hold_v
     }
     if (hold_publish(p->folder_fd, p->fd, p->name, name, &v->err) < 0)
         return hold_verdict_of_write(v);
+    if (p->drops_cache)
+        hold_behind_drop_all(p->fd);
     forget_from(p, p->name);
     each_partial(p->folder_fd, p->key, remove_rubbish, p);
     p->name[0] = '\0';

@@ -29,10 +29,9 @@ struct hold_partial {
     int folder_fd; /* borrowed: the folder of the target */
     int fd;
     uint8_t key[8];
-    bool is_owner, uses_flock;
+    bool is_owner, uses_flock, drops_cache;
     char name[80];
     uint64_t bytes;  /* contiguous from 0 on disk or in the block */
-    uint64_t synced; /* write-behind was asked for up to here */
     size_t block_n;  /* bytes of the current block, not yet written */
     struct hold_hasher hasher;
     struct hold_pieces pieces; /* open when it is filled in pieces; then bytes, block and hasher are not used until the end */
@@ -59,6 +58,7 @@ struct hold_partial_target {
     uint64_t piece_bytes;
     bool is_owner;   /* we hold the record (owner.h): partials of others are of the dead or the displaced */
     bool uses_flock;
+    bool drops_cache; /* pages leave the page cache once they are written and hashed */
     _Atomic uint64_t *progress;
 };
 HOLD_MUST int hold_partial_open(struct hold_partial *p, const struct hold_partial_target *target, struct hold_verdict *v);

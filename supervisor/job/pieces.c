@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "base/io.h"
 #include "base/list.h"
+#include "supervisor/job/behind.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +15,6 @@
 #include <unistd.h>
 
 #define WRITE_PIECE ((size_t) 64 << 10)
-#define WRITE_BEHIND (UINT64_C(8) << 20)
 
 static const char magic[8] = { 'H', 'O', 'L', 'D', 'P', 'C', 'S', '1' };
 
@@ -89,12 +89,16 @@ static uint64_t ready_of(const struct hold_pieces *p) {
 
 /* The oldest block of the ring into the digest; under lock, which it leaves meanwhile. */
 static void hash_block(struct hold_pieces *p) {
+    uint64_t at = p->hashed;
     struct hold_block block = p->ring[p->ring_first];
     p->ring_first = (p->ring_first + 1) % HOLD_PIECES_RING;
     p->ring_n--;
     p->is_reading = true;
+    bool drops = p->drops_cache;
     pthread_mutex_unlock(&p->lock);
     hold_digest_feed(&p->digest, block.bytes, block.n);
+    if (drops)
+        hold_behind_drop(p->fd, at, block.n);
     pthread_mutex_lock(&p->lock);
     p->is_reading = false;
     p->hashed += block.n;
@@ -107,11 +111,14 @@ static void hash_file(struct hold_pieces *p, uint8_t *memory, uint64_t ready) {
     size_t wanted = (size_t) HOLD_MIN((uint64_t) HOLD_PIECES_BLOCK, ready);
     p->queued += wanted;
     p->is_reading = true;
+    bool drops = p->drops_cache;
     pthread_mutex_unlock(&p->lock);
     int rc = read_all(p->fd, memory, wanted, at);
     int sys = errno;
     if (rc == 0)
         hold_digest_feed(&p->digest, memory, wanted);
+    if (rc == 0 && drops)
+        hold_behind_drop(p->fd, at, wanted);
     pthread_mutex_lock(&p->lock);
     p->is_reading = false;
     if (rc == 0)
@@ -210,6 +217,12 @@ int hold_pieces_open(struct hold_pieces *p, int fd, int map_fd, uint64_t size, u
     return rc == 0 ? 0 : hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, rc, "start the hashing thread");
 }
 
+void hold_pieces_drop_cache(struct hold_pieces *p) {
+    pthread_mutex_lock(&p->lock);
+    p->drops_cache = true;
+    pthread_mutex_unlock(&p->lock);
+}
+
 void hold_pieces_close(struct hold_pieces *p) {
     if (!p->is_open)
         return;
@@ -271,14 +284,15 @@ int hold_pieces_write(struct hold_pieces *p, size_t piece, uint8_t **block, size
     for (size_t done = 0; done < n; done += WRITE_PIECE)
         if (hold_pwrite_all(p->fd, *block + done, HOLD_MIN(n - done, WRITE_PIECE), at + done, "partial", &v->err) < 0)
             return hold_verdict_of_write(v);
-    uint64_t window = at / WRITE_BEHIND;
-    if ((at + n) / WRITE_BEHIND != window) /* writing starts now and not in one burst at the fsync */
-        (void) sync_file_range(p->fd, (off_t) (window * WRITE_BEHIND), (off_t) WRITE_BEHIND, SYNC_FILE_RANGE_WRITE);
+    hold_behind_start(p->fd, at, n);
     pthread_mutex_lock(&p->lock);
     note_have(p, piece, had + n);
     offer(p, at, block, n);
+    bool runs_ahead = p->drops_cache && p->queued < at + n;
     pthread_cond_broadcast(&p->moved);
     pthread_mutex_unlock(&p->lock);
+    if (runs_ahead) /* the digest reads it back from the disk: memory is dearer here */
+        hold_behind_drop(p->fd, at, n);
     return 0;
 }
 

@@ -32,6 +32,7 @@ struct hold_pieces {
     int fd;     /* the partial, borrowed */
     int map_fd; /* -1: nothing is remembered */
     uint64_t size, piece_bytes;
+    bool drops_cache; /* what is hashed leaves the page cache */
     size_t n;
     struct hold_piece *at;
     pthread_mutex_t lock;
@@ -64,6 +65,8 @@ uint64_t hold_pieces_prefix(int map_fd, uint64_t file_bytes);
  * Starts the digest's thread. Zeroed before; hold_pieces_close always. Fails with INTERNAL. */
 HOLD_MUST int hold_pieces_open(struct hold_pieces *p, int fd, int map_fd, uint64_t size, uint64_t piece_bytes, uint64_t prefix,
                                _Atomic uint64_t *progress, struct hold_verdict *v);
+/* Right after that: hashed pages leave the page cache. */
+void hold_pieces_drop_cache(struct hold_pieces *p);
 void hold_pieces_close(struct hold_pieces *p);
 
 /* The first piece that is not whole and nobody's; [*ret_first, *ret_end) is missing. False when there is none. */

@@ -20,7 +20,7 @@ struct fetch_config {
     const char *out, *url, *sha256, *state, *manifest, *digest, *ca_file, *hub_endpoint, *hub_token, *hub_token_path;
     const char *modelscope_endpoint, *modelscope_token, *http_proxy;
     const char *s3_endpoint, *s3_endpoint_all, *s3_region, *s3_region_default, *s3_key, *s3_secret, *s3_session, *s3_credentials, *s3_profile;
-    int s3_style;
+    int s3_style, page_cache;
     uint64_t size, tries, backoff_ms, backoff_max_ms, retry_after_max_ms, connect_ms, stall_ms, stall_bytes, deadline_ms, connections, split_bytes, reserve_bytes;
     uint64_t takeover_ms, window_ms;
     struct hold_strs again;
@@ -53,6 +53,7 @@ static const struct hold_opt rows[] = {
     ROW("fetch-stall-bytes", BYTES, stall_bytes, "1MiB", 0, 0, "bytes that must come in that window"),
     ROW("fetch-deadline", MS, deadline_ms, "6h", 0, 2592000000, "total time for everything; 0: none"),
     ROW("fetch-reserve", BYTES, reserve_bytes, "64MiB", 0, 0, "disk space that stays free"),
+    ROW("fetch-page-cache", ENUM, page_cache, "auto", 0, 0, "whether what was fetched stays in memory; auto: it does where the cgroup's limit and the machine have room for all of it", .choices = "auto|keep|drop"),
     ROW("fetch-takeover", MS, takeover_ms, "60s", 200, 3600000, "another fetcher of the same folder whose record stands still for this long is taken over"),
     ROW("fetch-flock", BOOL, flock, "true", 0, 0, "where the kernel keeps file locks, learn of another fetcher's death from them at once; --no-fetch-flock: as on a network file system"),
     ROW("ca-file", STR, ca_file, NULL, 0, 0, "certificates to trust", .value = "FILE", .env = "SSL_CERT_FILE"),
@@ -181,11 +182,11 @@ static int run(const struct fetch_config *c, const struct hold_strs *words, int 
         size_t n = strlen(hub);
         bool is_hub = strncmp(c->url, hub, n) == 0 && c->url[n] == '/';
         rc = hold_bring_one(&(struct hold_bring_one) { .url = c->url, .out = c->out, .state_dir = c->state, .auth = { .bearer = is_hub ? wants.hub_token : NULL }, .sha256 = c->sha256,
-                                                       .size = c->size ? c->size : UINT64_MAX, .reserve_bytes = c->reserve_bytes, .deep = c->deep, .connections = c->connections,
+                                                       .size = c->size ? c->size : UINT64_MAX, .reserve_bytes = c->reserve_bytes, .page_cache = (enum hold_cache) c->page_cache, .deep = c->deep, .connections = c->connections,
                                                        .control_fd = control_fd }, &shared, v);
     } else {
         rc = hold_bring_run(&(struct hold_bring) { .sources = *words, .wants = wants, .out = c->out, .hub_cache = uses_cache ? cache : NULL, .ret_folder = folder, .digest = c->digest, .deep = c->deep, .refresh = c->refresh, .again = c->again,
-                                                   .connections = c->connections, .reserve_bytes = c->reserve_bytes, .control_fd = control_fd }, &shared, v);
+                                                   .connections = c->connections, .reserve_bytes = c->reserve_bytes, .page_cache = (enum hold_cache) c->page_cache, .control_fd = control_fd }, &shared, v);
     }
     hold_fetch_shared_close(&shared);
     if (rc == 0 && uses_cache && control_fd < 0 && printf("%s\n", folder) < 0)

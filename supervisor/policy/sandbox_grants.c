@@ -47,7 +47,7 @@ static const struct system_grant {
     { ALL, R, "/proc/sys/vm/overcommit_memory" },
     { ALL, R, "/proc/sys/kernel/random/boot_id" },
     { ENGINES | P(JOB_PREFLIGHT), R, "/sys/devices/system" },
-    { ENGINES | P(JOB_PREFLIGHT), R, "/sys/fs/cgroup" },
+    { ENGINES | P(JOB_PREFLIGHT) | P(JOB_FETCH), R, "/sys/fs/cgroup" },
     { ENGINES | P(JOB_PREFLIGHT), R, "/sys/kernel/mm/transparent_hugepage" },
     { P(ENGINE_CUDA), R, "/proc/driver" },
     { P(ENGINE_CUDA), R, "/proc/devices" },
