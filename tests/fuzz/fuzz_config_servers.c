@@ -14,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     hold_autobuf mistakes = hold_buf_with_max(65536);
     if (hold_json_parse((const char *) data, n, "fuzz", (struct hold_json_limits) { .max_bytes = 65536 }, &root, &err) < 0)
         return 0;
-    config = (struct hold_config) { .mode = HOLD_MODE_RUN, .profile = "", .warmup = "", .health = { .ready = "", .live = "" } };
+    config = (struct hold_config) { .mode = HOLD_MODE_RUN, .profile = "", .warmup = "", .health = { .startup = "", .ready = "", .live = "" } };
     hold_config_servers(&config, root, 0, NULL, &mistakes);
     if (config.n_servers > HOLD_CONFIG_SERVERS)
         abort();
