@@ -162,7 +162,8 @@ static int open_ours(const struct hold_owner *owner, bool *ret_ours) {
 
 bool hold_owner_is_ours(const struct hold_owner *owner) {
     bool is_ours = false;
-    hold_autofd fd = open_ours(owner, &is_ours);
+    int fd = open_ours(owner, &is_ours);
+    hold_close_fd(&fd);
     return is_ours;
 }
 
