@@ -67,7 +67,8 @@ shards_asked() { grep -c 'GET /model-.*safetensors' "$ORIGINS/odd/access.log" ||
     P=$(pod held)
     until_true 240 says "$P" '"phase":"held"'
     said "$P" | head -1 | jq -e '.cause == "verify-model"'
-    ip=$(field "$P" '{.status.podIP}')
+    has_ip() { ip=$(field "$P" '{.status.podIP}') && [ -n "$ip" ]; } # the kubelet tells it after the container has begun
+    until_true 60 has_ip
     [ "$(curl -s -o "$BATS_TEST_TMPDIR/live" -w '%{http_code}' "http://$ip:8181/livez")" = 200 ]
     [ "$(curl -s -o "$BATS_TEST_TMPDIR/ready" -w '%{http_code}' "http://$ip:8181/readyz")" = 503 ]
     started() { [ "$(server "$P" .started)" = true ]; } # the kubelet's startup probe is satisfied, so it ends nothing later

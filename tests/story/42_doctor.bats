@@ -65,7 +65,7 @@ PY
 @test "a config that cannot be read, and one of another model" {
     echo '{"model_type": "llama"}' > "$M/config.json"
     doctor --model "$M" --json
-    [ "$status" -eq 70 ]
+    [ "$status" -eq 97 ] # as verify says it after a fetch
     finding model-config fail llama "holdfast -- COMMAND"
     doctor --model "$M" --foreign --json
     [ "$status" -eq 0 ]
