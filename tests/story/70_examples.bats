@@ -46,3 +46,10 @@ setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
     [ "$status" -eq 0 ]
     [[ "$output" == *'==> ready: holdfast asked /health'*'==> holdfast status'*'==> the server crashes'*'==> it is back as process '*'==> ended with status 143'* ]]
 }
+
+@test "phone-task: an OpenAI client's nine tasks, across the death of the engine" {
+    example phone-task 300
+    [ "$status" -ne 69 ] || skip "the openai package cannot be installed here"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *'sees map.png '*'finish(message="map")'*'9 tasks done in 15 requests'*'one engine died in between'* ]]
+}
