@@ -132,6 +132,8 @@ static void show_head(const struct cJSON *s, struct hold_buf *out) {
     if (str_of(s, "model")[0] != '\0')
         hold_buf_addf(out, ", %s", str_of(s, "model"));
     hold_buf_addc(out, '\n');
+    if (str_of(s, "waits_for")[0] != '\0')
+        hold_buf_addf(out, "waits for %s\n", str_of(s, "waits_for"));
     const struct cJSON *verdict = hold_json_get(s, "verdict");
     if (verdict && str_of(verdict, "cause")[0] != '\0')
         hold_buf_addf(out, "diagnosis: %s (%s): %s\n", str_of(verdict, "cause"), str_of(verdict, "action"), str_of(verdict, "advice"));

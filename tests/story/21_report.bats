@@ -53,6 +53,8 @@ PY
     [[ "$body" == "not started: phase loading, server is loading, waits for server, "*": reading shard 2" ]]
     ask /status
     [[ "$body" == *'"waits_for":"server, '* ]]
+    run "$H" status --state-dir "$STATE"
+    [[ "$output" == *'waits for server, '*': reading shard 2'* ]]
 }
 
 @test "an end names cause, action, signature, exit code and the last lines" {

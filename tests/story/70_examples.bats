@@ -47,6 +47,46 @@ setup() { cd "$BATS_TEST_DIRNAME/../.." || return 1; }
     [[ "$output" == *'==> ready: holdfast asked /health'*'==> holdfast status'*'==> the server crashes'*'==> it is back as process '*'==> ended with status 143'* ]]
 }
 
+@test "vllm-shaped: a followed start, a rung lower, a dead worker, a stall, a stop that finishes its stream" {
+    example vllm-shaped 300
+    [ "$status" -eq 0 ]
+    [[ "$output" == *'waits for vllm, 33 %'*'cause=gpu_oom'*'rung=1 name=64-requests'*'now runs with --max-num-seqs 64'*'"completion_tokens":8'* ]]
+    [[ "$output" == *'==> a worker process is killed'*'cause=exited'*'/health: 200'*'cause=stalled'*'60 words and [DONE]; holdfast ended with status 0'* ]]
+}
+
+@test "vllm-shaped: its file for a GPU machine is understood, and is the README's line" {
+    run build/release/bin/holdfast config --config examples/vllm-shaped/vllm.json
+    [ "$status" -eq 0 ]
+    python3 - <<'PY'
+import json, re, shlex
+readme = open('examples/vllm-shaped/README.md').read()
+line = next(b for b in re.findall(r'```text\n(.*?)```', readme, re.S) if 'vllm.entrypoints' in b)
+words = shlex.split(line.replace('\\\n', ' '))
+server = json.load(open('examples/vllm-shaped/vllm.json'))['servers']['vllm']
+assert words[words.index('--') + 1:] == server['command'], words
+assert words[words.index('--live') + 1] == server['health']['live'] and words[words.index('--ready') + 1] == server['health']['ready']
+PY
+}
+
+# The table of the README: each way to fail, and what holdfast makes of the words that the real server would say.
+@test "vllm-shaped: every failure of the fake is named as its README says" {
+    local port name cause pid bad=0 log=$BATS_TEST_TMPDIR/log rows=0
+    while read -r name cause; do
+        rows=$((rows + 1))
+        port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+        FAKE_VLLM_FAIL=$name FAKE_VLLM_LOAD_MS=20 FAKE_VLLM_STEP_MS=5 timeout -k 5 60 build/release/bin/holdfast --state-dir "$BATS_TEST_TMPDIR/$name" --log-level info --log-format json \
+            --no-progress 500ms --sweep-wait 100ms --ready "http://127.0.0.1:$port/health" --live "counter:http://127.0.0.1:$port/metrics" --live-period 100ms --live-failures 3 --health-timeout 10s \
+            --status-listen '' -- build/release/tests/fake-vllm --model examples/little-model/checkpoint --port "$port" > "$log" 2>&1 3>&- &
+        pid=$!
+        until grep -qE '"ev":"(ready|diagnosis)"' "$log" || ! kill -0 $pid 2> /dev/null; do read -rt 0.05 <> <(:) || :; done
+        curl -s -m 30 -d '{"max_tokens":2}' "http://127.0.0.1:$port/v1/chat/completions" > "$BATS_TEST_TMPDIR/answer" || :
+        wait $pid || :
+        grep '"ev":"diagnosis"' "$log" | grep -qF "\"cause\":\"$cause\"" || { echo "$name: not $cause"; cat "$log"; bad=1; }
+    done < <(sed -nE 's/^\| `([a-z-]+)` \|.*\| `([a-z_]+)`[^|]*\|$/\1 \2/p' examples/vllm-shaped/README.md)
+    [ "$rows" -eq "$(grep -c '^    { "[a-z-]*", AT_' examples/vllm-shaped/fake-vllm.c)" ]
+    [ "$bad" = 0 ]
+}
+
 @test "phone-task: an OpenAI client's nine tasks, across the death of the engine" {
     example phone-task 300
     [ "$status" -ne 69 ] || skip "the openai package cannot be installed here"
