@@ -21,10 +21,15 @@ from render import CHART, HIGHEST, LOWEST, SCHEMA, TOP, documents, helm, one, po
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 CI = sorted(glob.glob(os.path.join(CHART, 'ci', '*-values.yaml')))
+FILES = CI + sorted(glob.glob(os.path.join(TOP, 'examples', '*', 'values*.yaml')))
 GOLDEN = os.path.join(HERE, 'golden')
 SEEDS = int(os.environ.get('HOLD_CHART_SEEDS', '300'))
 CACHE = os.path.dirname(os.path.dirname(os.path.dirname(sys.executable)))  # the cache folder's validate/bin/python
 RESTRICTED = {'allowPrivilegeEscalation': False, 'readOnlyRootFilesystem': True, 'capabilities': {'drop': ['ALL']}}
+
+
+def flat(path):
+    return os.path.relpath(path, TOP).replace('/', '-')
 
 
 def valid(version, files):
@@ -52,10 +57,10 @@ def chart_lints_strictly():
 def yaml_files_and_renders_are_clean():
     config = ('{extends: default, rules: {line-length: disable, document-start: disable, braces: {max-spaces-inside: 1}, brackets: {max-spaces-inside: 1}, '
               'indentation: {spaces: consistent, indent-sequences: whatever}, comments: {min-spaces-from-content: 1}, truthy: {check-keys: false}}}')
-    files = [os.path.join(CHART, 'values.yaml'), os.path.join(CHART, 'Chart.yaml'), *CI]
+    files = [os.path.join(CHART, 'values.yaml'), os.path.join(CHART, 'Chart.yaml'), *FILES]
     with tempfile.TemporaryDirectory() as d:
-        for f in CI:
-            name = os.path.join(d, os.path.basename(f))
+        for f in FILES:
+            name = os.path.join(d, flat(f))
             with open(name, 'w', encoding='utf-8') as out:
                 out.write(re.sub(r'\n+$', '\n', helm(file=f)[0]))
             files.append(name)
@@ -63,13 +68,13 @@ def yaml_files_and_renders_are_clean():
     assert r.returncode == 0, r.stdout[-2000:]
 
 
-def every_ci_file_is_valid_for_the_lowest_and_highest_kubernetes():
+def every_ci_file_and_example_is_valid_for_the_lowest_and_highest_kubernetes():
     for version in (LOWEST, HIGHEST):
         with tempfile.TemporaryDirectory() as d:
-            for f in CI:
+            for f in FILES:
                 text, error = helm(file=f, version=version)
                 assert not error, f'{f}: {error}'
-                with open(os.path.join(d, os.path.basename(f)), 'w', encoding='utf-8') as out:
+                with open(os.path.join(d, flat(f)), 'w', encoding='utf-8') as out:
                     out.write(text)
             ok, said = valid(version, [d])
             assert ok, said
@@ -310,7 +315,7 @@ def several_sources_keep_their_order_everywhere():
 
 
 def restricted_is_passed_by_every_pod():
-    for f in CI:
+    for f in FILES:
         for d in documents(helm(file=f)[0]):
             spec = d['spec']['template']['spec'] if d['kind'] in ('Deployment', 'StatefulSet', 'Job') else d['spec'] if d['kind'] == 'Pod' else None
             if not spec or 'hostpath' in f:
@@ -325,7 +330,7 @@ def restricted_is_passed_by_every_pod():
 
 
 def no_token_is_mounted():
-    for f in CI:
+    for f in FILES:
         for d in documents(helm(file=f)[0]):
             spec = d['spec']['template']['spec'] if d['kind'] in ('Deployment', 'StatefulSet', 'Job') else d['spec'] if d['kind'] == 'Pod' else d if d['kind'] == 'ServiceAccount' else None
             assert spec is None or spec['automountServiceAccountToken'] is False, f
@@ -424,14 +429,14 @@ def every_flag_is_an_option_of_the_program():
     if not os.path.exists(program):
         return 'SKIP the program is not built'
     known = set(re.findall(r'^  (--[a-z-]+)', subprocess.run([program, '--help'], capture_output=True, text=True).stdout, re.M))
-    for f in CI:
+    for f in FILES:
         docs = documents(helm(file=f)[0])
         args = server(docs)['args']
         for a in args[:args.index('--')] if '--' in args else args[1:]:
             assert a.split('=')[0] in known, a
     for role, kind in (('fetch', 'Job'), ('ask', 'Pod')):
         known = set(re.findall(r'^  (--[a-z-]+)', subprocess.run([program, role, '--help'], capture_output=True, text=True).stdout, re.M))
-        for f in CI:
+        for f in FILES:
             for d in documents(helm(file=f)[0]):
                 if d['kind'] == kind:
                     command = (d['spec']['template']['spec'] if kind == 'Job' else d['spec'])['containers'][0]['command']

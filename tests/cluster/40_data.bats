@@ -22,7 +22,7 @@ teardown() { tell; }
 shards_asked() { grep -c 'GET /model-.*safetensors' "$ORIGINS/odd/access.log" || :; }
 
 @test "a damaged shard on the volume is healed without a human" {
-    volume heal
+    claim heal
     chart install phone --set cache.existingClaim=heal > "$BATS_TEST_TMPDIR/notes"
     is_ready phone
     helm uninstall phone -n "$NS" --wait --timeout 300s

@@ -75,17 +75,22 @@ CONF
     until_true 60 curl -sf -o "$d/probe" "http://$HOLD_NODE:$2/config.json"
 }
 
-# volume NAME: a claim bound to a static volume, a folder of the node that group 0 may write. Restricted pods may not name a path.
+# volume CLAIM: a static volume for that claim, a folder of the node that group 0 may write. Restricted pods may not name a path.
 volume() {
     mkdir -p "$(folder "$1")"
     chmod 2775 "$(folder "$1")"
     k apply -f - <<MANIFEST
-{"apiVersion": "v1", "kind": "List", "items": [
- {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "$NS-$1"},
-  "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": "", "persistentVolumeReclaimPolicy": "Retain",
-           "hostPath": {"path": "$(folder "$1")"}, "claimRef": {"namespace": "$NS", "name": "$1"}}},
- {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "$1"},
-  "spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": "$NS-$1", "resources": {"requests": {"storage": "1Gi"}}}}]}
+{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "$NS-$1"},
+ "spec": {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteMany"], "storageClassName": "", "persistentVolumeReclaimPolicy": "Retain",
+          "hostPath": {"path": "$(folder "$1")"}, "claimRef": {"namespace": "$NS", "name": "$1"}}}
+MANIFEST
+}
+# claim NAME: a claim bound to such a volume.
+claim() {
+    volume "$1"
+    k apply -f - <<MANIFEST
+{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "$1"},
+ "spec": {"accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeName": "$NS-$1", "resources": {"requests": {"storage": "1Gi"}}}}
 MANIFEST
 }
 folder() { echo "$HOLD_NODE_DIR/volumes/$NS-$1"; }
