@@ -9,6 +9,7 @@ api=${API_PORT:-8000} status=${STATUS_PORT:-8181}
 work=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-example.XXXXXX")
 log=$work/log
 holdfast='' # its process id while it runs
+helpers=()  # process ids of what an example starts beside it
 
 bold=$'\033[1m' plain=$'\033[0m'
 [ -t 1 ] || bold='' plain=''
@@ -30,6 +31,7 @@ finish() {
         kill -TERM "$holdfast" 2> /dev/null
         wait "$holdfast" 2> /dev/null
     fi
+    [ ${#helpers[@]} -eq 0 ] || { kill -KILL "${helpers[@]}"; wait "${helpers[@]}"; } 2> /dev/null
     rm -rf "$work"
 }
 trap finish EXIT

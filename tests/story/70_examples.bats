@@ -93,3 +93,15 @@ PY
     [ "$status" -eq 0 ]
     [[ "$output" == *'sees map.png '*'finish(message="map")'*'9 tasks done in 15 requests'*'one engine died in between'* ]]
 }
+
+@test "scale-by-queue-depth: the queries of the rendered autoscalers give the number of requests" {
+    sh tests/chart/tools.sh > /dev/null 2> "$BATS_TEST_TMPDIR/log" || skip "helm could not be had: $(tail -1 "$BATS_TEST_TMPDIR/log")"
+    command -v prometheus > /dev/null || skip "prometheus is not installed (apt package prometheus)"
+    example scale-by-queue-depth 300
+    [ "$status" -eq 0 ]
+    [[ "$output" == *'nobody asks: 0 '*'KEDA reads 12 '*'2 pods'*'reads 11: '*'3 pods'*'gone: 0 '*'KEDA reads 21: '* ]]
+}
+
+@test "kubernetes-shared-volume: three replicas, one download" {
+    elsewhere kubernetes-shared-volume tests/cluster/50_shared.bats
+}
