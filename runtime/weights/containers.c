@@ -92,6 +92,13 @@ static int directories_read(struct proof *p, struct hold_err *err) {
     return 0;
 }
 
+static bool has_safetensors_beside(const struct proof *p, const char *name, size_t folder_n) {
+    for (size_t i = 0; i < p->n_shards; i++)
+        if (ends_with(p->shards[i].name, ".safetensors") && strncmp(p->shards[i].name, name, folder_n) == 0)
+            return true;
+    return false;
+}
+
 /* The files that an index speaks of lie in its own folder, and are of its kind. */
 static int index_prove(struct proof *p, const struct hold_model_file *f, struct hold_err *err) {
     const size_t folder_n = (size_t) (file_part(f->name) - f->name);
@@ -105,6 +112,11 @@ static int index_prove(struct proof *p, const struct hold_model_file *f, struct 
     for (size_t i = 0; i < p->n_shards; i++)
         if (strncmp(p->shards[i].name, f->name, folder_n) == 0 && hold_index_names(&index, p->shards[i].name + folder_n))
             beside[n++] = (struct hold_bind_file) { .name = p->shards[i].name + folder_n, .st = p->shards[i].st };
+    if (n == 0 && ends_with(f->name, ".bin.index.json") && has_safetensors_beside(p, f->name, folder_n)) {
+        if (p->warnings)
+            hold_buf_addf(p->warnings, "%s names shards of which none is here: the weights beside it are safetensors\n", f->name);
+        return 0;
+    }
     struct hold_findings findings = { .lines = p->warnings };
     hold_index_check(&index, beside, n, &findings);
     return hold_findings_check(&findings, f->name, err);

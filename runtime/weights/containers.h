@@ -14,8 +14,8 @@ bool hold_torch_name_is_weights(const char *name);
 bool hold_containers_reads(const char *name);
 
 /* Every *.safetensors (safetensors.h), every PyTorch checkpoint (torch.h; a .bin of another kind is let be), and every
- * *.safetensors.index.json and *.bin.index.json against the files beside it, both ways. A checkpoint without weights is no
- * error. ret_warnings gets one line a warning, and one each of up to ten differences of an index (may be NULL). Fails with
+ * *.safetensors.index.json and *.bin.index.json against the files beside it, both ways. The index of PyTorch shards that were
+ * left out because safetensors lie beside it (as hub clients do) is only worth a warning. A checkpoint without weights is no error. ret_warnings gets one line a warning, and one each of up to ten differences of an index (may be NULL). Fails with
  * FORMAT (file, tensor, rule), MISSING (a shard) or LIMIT. */
 HOLD_MUST int hold_containers_prove(const struct hold_model_file *files, size_t n_files, struct hold_buf *ret_warnings, struct hold_err *err);
 

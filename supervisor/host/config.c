@@ -129,7 +129,7 @@ const struct hold_opt hold_config_rows[] = {
     { "dtype", HOLD_OPT_ENUM, AT(dtype), "auto", 0, 0, "number format of the weights", .key = "model.dtype", .choices = "auto|f32|bf16|int8" },
     { "context", HOLD_OPT_U64, AT(n_ctx), "0", 0, 1048576, "longest context in tokens; 0: what fits", .key = "model.context" },
     { "threads", HOLD_OPT_U64, AT(n_threads), "0", 0, 1024, "threads of the CPU backend; 0: by the machine", .key = "model.threads" },
-    { "fetch-tries", HOLD_OPT_U64, AT(fetch_tries), "3", 1, 100, "tries a file", .key = "fetch.tries" },
+    { "fetch-tries", HOLD_OPT_U64, AT(fetch_tries), "4", 1, 100, "tries in a row that brought less than 1 MiB and end a file: the first and three more", .key = "fetch.tries" },
     { "fetch-backoff", HOLD_OPT_MS, AT(fetch_backoff_ms), "1s", 1, HOUR, "first wait between two tries; it doubles", .key = "fetch.backoff" },
     { "fetch-backoff-max", HOLD_OPT_MS, AT(fetch_backoff_max_ms), "30s", 1, HOUR, "longest such wait", .key = "fetch.backoff_max" },
     { "fetch-stall", HOLD_OPT_MS, AT(fetch_stall_ms), "30s", 1, HOUR, "an origin that sends nothing this long has stalled", .key = "fetch.stall" },

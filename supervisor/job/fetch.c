@@ -2,6 +2,7 @@
 #include "supervisor/job/fetch.h"
 
 #include "base/auto.h"
+#include "base/json_scan.h"
 #include "base/list.h"
 #include "supervisor/job/attempt.h"
 #include "supervisor/job/clock.h"
@@ -17,6 +18,7 @@
 
 #define MAX_REDIRECTS 10L
 #define MAX_SHOWN 160
+#define ABSURD_SECONDS ((curl_off_t) 1000000000) /* policy cuts it to what is allowed */
 
 struct hold_fetcher {
     CURL *curl;
@@ -178,12 +180,24 @@ static void judge_partial_content(struct hold_attempt *a) {
         compare_version(a, total);
 }
 
+/* An object that is stored compressed is sent so, too: then its size or digest is that of what came. */
+static bool is_compressed(const struct hold_attempt *a) {
+    static const char *const names[] = { "gzip", "x-gzip", "deflate", "compress", "br", "zstd" };
+    const char *encoding = header_of(a->fetcher->curl, "Content-Encoding");
+    for (size_t i = 0; i < HOLD_COUNT_OF(names); i++)
+        if (strcasecmp(encoding, names[i]) == 0)
+            return true;
+    return false;
+}
+
 static void judge_whole(struct hold_attempt *a) {
     curl_off_t length = -1;
     curl_easy_getinfo(a->fetcher->curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     const char *type = header_of(a->fetcher->curl, "Content-Type");
     bool has_right_size = hold_attempt_wants_size(a) && length >= 0 && (uint64_t) length == a->file->size;
-    if (strncasecmp(type, "text/html", 9) == 0 && !has_right_size)
+    if (is_compressed(a) && !has_right_size && (hold_attempt_wants_size(a) || !hold_attempt_is_pinned(a)))
+        hold_attempt_ends(a, HOLD_TRY_FORMAT, "it came compressed, which was not asked for (Content-Encoding %.30s)", header_of(a->fetcher->curl, "Content-Encoding"));
+    else if (strncasecmp(type, "text/html", 9) == 0 && !has_right_size)
         hold_attempt_ends(a, HOLD_TRY_FORMAT, "a web page came instead of the file (Content-Type %.60s)", type);
     else if (hold_attempt_wants_size(a) && length >= 0 && !has_right_size && length > 1024)
         hold_attempt_ends(a, HOLD_TRY_SIZE, "the origin's file has %lld bytes, %llu are wanted", (long long) length, (unsigned long long) a->file->size);
@@ -246,11 +260,23 @@ static void judge_piece(struct hold_attempt *a, long status) {
         hold_attempt_ends(a, HOLD_TRY_RANGE, "HTTP %ld is no answer to this request", status);
 }
 
+/* Two lengths: which bytes belong to the answer nobody can tell (RFC 9110, 8.6). */
+static bool has_two_lengths(CURL *curl) {
+    const char *first = header_of(curl, "Content-Length");
+    struct curl_header *other = NULL;
+    for (size_t i = 1; curl_easy_header(curl, "Content-Length", i, CURLH_HEADER, -1, &other) == CURLHE_OK; i++)
+        if (strcmp(other->value, first) != 0)
+            return true;
+    return false;
+}
+
 /* Once an answer, before its first byte is taken. */
 static void judge(struct hold_attempt *a) {
     a->judged = true;
     long status = http_status(a);
-    if (status == 0 || a->document || a->is_head) { /* a folder, or a document */
+    if (has_two_lengths(a->fetcher->curl)) {
+        hold_attempt_ends(a, HOLD_TRY_NET, "the answer has two different lengths");
+    } else if (status == 0 || a->document || a->is_head) { /* a folder, or a document */
         if (status > 299)
             end_by_http(a, status);
     } else if (a->split) {
@@ -327,6 +353,8 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *argument) {
     }
     if (a->end == HOLD_TRY_DONE && a->received == 0 && a->partial && a->partial->bytes == 0)
         look_inside(a, (const uint8_t *) bytes, n);
+    if (a->end == HOLD_TRY_DONE && a->received == 0 && a->document && hold_looks_like_page((const uint8_t *) bytes, n))
+        hold_attempt_ends(a, HOLD_TRY_FORMAT, "a web page came instead of the document");
     if (a->end != HOLD_TRY_DONE)
         return CURL_WRITEFUNC_ERROR;
     if (a->split)
@@ -376,7 +404,9 @@ static int on_progress(void *argument, curl_off_t total, curl_off_t now, curl_of
 
 /* ---- one try ---- */
 
-static enum hold_try_end end_of_code(CURLcode code) {
+static enum hold_try_end end_of_code(CURLcode code, const char *text) {
+    if (code == CURLE_UNSUPPORTED_PROTOCOL && strstr(text, "HTTP/0.9"))
+        return HOLD_TRY_NET; /* what came is no HTTP at all */
     switch ((int) code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY: return HOLD_TRY_DNS;
@@ -391,9 +421,8 @@ static enum hold_try_end end_of_code(CURLcode code) {
     case CURLE_REMOTE_FILE_NOT_FOUND: return HOLD_TRY_MISSING;
     case CURLE_RANGE_ERROR:
     case CURLE_BAD_DOWNLOAD_RESUME: return HOLD_TRY_RANGE;
-    case CURLE_OUT_OF_MEMORY:
     case CURLE_FAILED_INIT: return HOLD_TRY_INTERNAL;
-    default: return HOLD_TRY_NET; /* refused, reset, cut, timed out, protocol: all may pass */
+    default: return HOLD_TRY_NET; /* refused, reset, cut, timed out, protocol, a header beyond libcurl's memory: all may pass */
     }
 }
 
@@ -463,6 +492,8 @@ static void prepare(struct hold_attempt *a, const char *url, const struct hold_f
     bool is_s3 = auth && auth->s3_region;
     if (is_s3)
         sign_for_s3(c, auth, h);
+    else if (a->document)
+        curl_easy_setopt(c, CURLOPT_ACCEPT_ENCODING, ""); /* what libcurl can undo */
     else
         add_header(h, "Accept-Encoding: identity"); /* to S3 it would be signed, and some gateways rewrite it */
     if (is_s3 && a->is_head)
@@ -519,13 +550,15 @@ void hold_attempt_perform(struct hold_attempt *a, const char *url, const struct 
     if (a->split && a->end == HOLD_TRY_DONE && was_redirected(a))
         note_via(a);
     if (a->end == HOLD_TRY_DONE && code != CURLE_OK && !a->is_met)
-        hold_attempt_ends(a, end_of_code(code), "%.200s", *error_text ? error_text : curl_easy_strerror(code));
+        hold_attempt_ends(a, end_of_code(code, error_text), "%.200s", *error_text ? error_text : curl_easy_strerror(code));
 }
 
 static uint64_t retry_after_ms(const struct hold_attempt *a) {
     curl_off_t seconds = 0;
     curl_easy_getinfo(a->fetcher->curl, CURLINFO_RETRY_AFTER, &seconds);
-    return seconds > 0 && seconds < 1000000000 ? (uint64_t) seconds * 1000 : 0;
+    if (seconds == 0 && strspn(header_of(a->fetcher->curl, "Retry-After"), "0123456789") > 18)
+        seconds = ABSURD_SECONDS; /* libcurl gives up on what its own number does not hold */
+    return seconds > 0 ? (uint64_t) HOLD_MIN(seconds, ABSURD_SECONDS) * 1000 : 0;
 }
 
 struct hold_fetch_shared *hold_fetcher_shared(struct hold_fetcher *fetcher) {
@@ -563,20 +596,20 @@ int hold_attempt_wait(struct hold_attempt *a, struct hold_tries *tries, uint64_t
 
 /* ---- documents and questions ---- */
 
-/* <https://host/path>; rel="next" */
+/* The address with rel="next" in any of the answer's Link headers; "" without one. */
 static void next_link(CURL *curl, char *ret_next) {
-    const char *link = header_of(curl, "Link");
+    struct curl_header *link = NULL;
     ret_next[0] = '\0';
-    for (const char *open = strchr(link, '<'); open; open = strchr(open + 1, '<')) {
-        const char *close = strchr(open, '>');
-        const char *end = close ? close + strcspn(close, ",") : NULL;
-        const char *rel = close ? strstr(close, "rel=\"next\"") : NULL;
-        if (rel && rel < end && close - open - 1 < HOLD_URL_BYTES) {
-            memcpy(ret_next, open + 1, (size_t) (close - open - 1));
-            ret_next[close - open - 1] = '\0';
-            return;
-        }
-    }
+    for (size_t i = 0; !ret_next[0] && curl_easy_header(curl, "Link", i, CURLH_HEADER, -1, &link) == CURLHE_OK; i++)
+        (void) hold_link_next(link->value, ret_next, HOLD_URL_BYTES);
+}
+
+/* What begins as JSON is JSON to its end, else it was cut by something that thought it knew the length. */
+static void check_json(struct hold_attempt *a) {
+    const struct hold_buf *out = a->document;
+    struct hold_err err = { 0 };
+    if (out->n && strchr("{[", out->data[0]) && hold_json_scan(out->data, out->n, "document", 64, SIZE_MAX, &err) < 0 && err.code == HOLD_E_FORMAT)
+        hold_attempt_ends(a, HOLD_TRY_FORMAT, "%.200s", err.text);
 }
 
 /* With out a GET, without it a HEAD; the fetcher's handle holds the answer's headers. */
@@ -589,6 +622,8 @@ static int ask(struct hold_fetcher *fetcher, const char *url, const struct hold_
         if (out)
             hold_buf_clear(out);
         hold_attempt_perform(&a, url, auth);
+        if (out && a.end == HOLD_TRY_DONE)
+            check_json(&a);
         if (a.end == HOLD_TRY_DONE)
             return 0;
         struct hold_try_next next = { 0 };

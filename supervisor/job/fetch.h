@@ -112,8 +112,9 @@ void hold_fetch_tidy(struct hold_fetcher *fetcher, const struct hold_fetch_file 
  * take of it or this connection is of no use. False when no file takes helpers now. Blocks. */
 bool hold_fetch_help(struct hold_fetcher *fetcher);
 
-/* A small document into out (its maximum bounds it), with the same tries. ret_next: address of the Link header with
- * rel="next", or "" (may be NULL; at least HOLD_URL_BYTES). Absent on the server is FETCH_MISSING. */
+/* A small document into out (its maximum bounds it), with the same tries; a web page and JSON that ends too early are failed ones.
+ * ret_next: address of the Link header with rel="next" as it stands there, or "" (may be NULL; at least HOLD_URL_BYTES). Absent
+ * on the server is FETCH_MISSING. */
 #define HOLD_URL_BYTES 2048
 HOLD_MUST int hold_fetch_text(struct hold_fetcher *fetcher, const char *url, const struct hold_fetch_auth *auth, struct hold_buf *out, char *ret_next,
                               struct hold_verdict *v);

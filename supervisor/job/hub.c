@@ -3,17 +3,19 @@
 
 #include "base/json.h"
 #include "base/list.h"
+#include "base/name.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define MAX_TOKENS 200000u
 
-static bool is_word(const char *text, size_t n, bool may_have_slash) {
+/* also: what may stand in it beside letters, digits, '-', '_' and '.' */
+static bool is_word(const char *text, size_t n, const char *also) {
     for (size_t i = 0; i < n; i++) {
         char c = text[i];
         bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-        if (!is_plain && !(may_have_slash && c == '/'))
+        if (!is_plain && !strchr(also, c))
             return false;
     }
     return n > 0 && text[0] != '.' && text[0] != '/' && text[n - 1] != '/' && !memmem(text, n, "..", 2) && !memmem(text, n, "//", 2);
@@ -29,9 +31,9 @@ int hold_hub_name_parse(const char *source, struct hold_hub_name *ret_name, stru
     size_t repo_n = strcspn(text, "@");
     const char *revision = text[repo_n] ? text + repo_n + 1 : hold_hub_scheme(source) > 5 ? "master" : "main";
     const char *slash = memchr(text, '/', repo_n);
-    if (repo_n >= sizeof name.repo || !is_word(text, repo_n, true) || (slash && memchr(slash + 1, '/', repo_n - (size_t) (slash - text) - 1)))
+    if (repo_n >= sizeof name.repo || !is_word(text, repo_n, "/") || (slash && memchr(slash + 1, '/', repo_n - (size_t) (slash - text) - 1)))
         return hold_fail(err, HOLD_E_CONFIG, 0, "'%.200s' is not hf://org/repo@revision or modelscope://org/repo@revision", source);
-    if (strlen(revision) >= sizeof name.revision || !is_word(revision, strlen(revision), true))
+    if (strlen(revision) >= sizeof name.revision || !is_word(revision, strlen(revision), "/+#=,@%"))
         return hold_fail(err, HOLD_E_CONFIG, 0, "'%.200s': the revision is not a branch, tag or commit", source);
     memcpy(name.repo, text, repo_n);
     memcpy(name.revision, revision, strlen(revision));
@@ -102,18 +104,26 @@ static bool ends_with(const char *text, const char *end) {
     return n >= m && strcmp(text + n - m, end) == 0;
 }
 
+/* The same weights lie as safetensors in the folder of path or one above it. */
+static bool has_safetensors(const struct hold_manifest *manifest, const char *path) {
+    for (size_t i = 0; i < manifest->n_files; i++) {
+        const char *other = manifest->files[i].path, *slash = strrchr(other, '/');
+        if (ends_with(other, ".safetensors") && strncmp(other, path, slash ? (size_t) (slash - other) + 1 : 0) == 0)
+            return true;
+    }
+    return false;
+}
+
 void hold_hub_choose(struct hold_manifest *manifest) {
-    static const char *const other_formats[] = { ".bin", ".pth", ".pt", ".h5", ".msgpack", ".onnx", ".gguf", ".ot", ".ckpt" };
-    bool has_safetensors = false;
-    for (size_t i = 0; i < manifest->n_files; i++)
-        has_safetensors |= ends_with(manifest->files[i].path, ".safetensors");
+    static const char *const other_formats[] = { ".bin", ".bin.index.json", ".pth", ".pt", ".h5", ".msgpack", ".onnx", ".gguf", ".ot", ".ckpt" };
     size_t kept = 0;
     for (size_t i = 0; i < manifest->n_files; i++) {
         const char *path = manifest->files[i].path;
-        bool is_left_out = path[0] == '.' || strcmp(path, HOLD_MANIFEST_NAME) == 0;
-        for (size_t f = 0; has_safetensors && f < HOLD_COUNT_OF(other_formats); f++)
-            is_left_out |= ends_with(path, other_formats[f]);
-        if (!is_left_out)
+        bool is_other = false, is_ours = path[0] == '.' || strcmp(path, HOLD_MANIFEST_NAME) == 0;
+        for (size_t f = 0; f < HOLD_COUNT_OF(other_formats); f++)
+            is_other |= ends_with(path, other_formats[f]);
+        bool is_left_out = is_ours || (is_other && has_safetensors(manifest, path));
+        if (!is_left_out || !hold_name_is_safe(path)) /* a name that could escape is refused, not overlooked */
             manifest->files[kept++] = manifest->files[i];
     }
     manifest->n_files = kept;

@@ -44,7 +44,7 @@ static const struct hold_opt rows[] = {
     ROW("fetch-connections", U64, connections, "8", 1, 16, "connections at most: up to four bring a file each, the others help with large files where that makes them faster"),
     ROW("fetch-window", MS, window_ms, "250ms", 0, 60000, "how long the speed of a large file is measured before it gets more connections; 0: all of them at once"),
     ROW("fetch-split", BYTES, split_bytes, "64MiB", 0, 0, "pinned files of at least this size come in pieces over several connections; 0: never, unless the manifest has piece digests"),
-    ROW("fetch-tries", U64, tries, "3", 1, 100, "tries in a row that brought less than 1 MiB and end a file"),
+    ROW("fetch-tries", U64, tries, "4", 1, 100, "tries in a row that brought less than 1 MiB and end a file: the first and three more"),
     ROW("fetch-backoff", MS, backoff_ms, "1s", 0, 600000, "first wait between tries; it doubles"),
     ROW("fetch-backoff-max", MS, backoff_max_ms, "60s", 0, 3600000, "longest wait between tries"),
     ROW("fetch-retry-after-max", MS, retry_after_max_ms, "5m", 0, 3600000, "a longer Retry-After is cut to this"),

@@ -167,7 +167,7 @@ static int resolve_commit(const struct hold_source_wants *wants, const struct ho
     }
     char url[HOLD_URL_BYTES], revision[3 * sizeof name->revision];
     hold_autobuf text = hold_buf_with_max(HOLD_HUB_MAX_BYTES);
-    (void) encode(name->revision, "/", revision, sizeof revision);
+    (void) encode(name->revision, "", revision, sizeof revision);
     snprintf(url, sizeof url, "%s/api/models/%s/revision/%s", wants->hub_endpoint, name->repo, revision);
     if (hold_fetch_text(fetcher, url, &source->auth, &text, NULL, v) < 0)
         return hold_wrap(&v->err, "ask the hub for '%s' at '%s'", name->repo, name->revision);
@@ -186,11 +186,11 @@ static int list_tree(const struct hold_source_wants *wants, const struct hold_hu
             return hold_wrap(&v->err, "ask the hub for the files of '%s'", name->repo);
         if (hold_hub_tree(text.data ? text.data : "", text.n, arena, &source->manifest, &v->err) < 0)
             return hold_verdict_is(v, HOLD_EXIT_FETCH_FORMAT);
-        size_t n = strlen(wants->hub_endpoint);
-        /* The token goes to the endpoint only, wherever a page may point. */
-        if (next[0] && (strncmp(next, wants->hub_endpoint, n) != 0 || next[n] != '/'))
-            return hold_verdict_fail(v, HOLD_EXIT_FETCH_FORMAT, HOLD_E_FORMAT, 0, "the hub's listing goes on at another host");
-        memcpy(url, next, sizeof url);
+        /* Mirrors pass on the hub's own address, or a relative one: the listing goes on where it began, and so does the token. */
+        const char *path = strstr(next, "/api/models/");
+        int n = snprintf(url, sizeof url, "%s%s", path ? wants->hub_endpoint : "", path ? path : "");
+        if ((next[0] && !path) || (size_t) n >= sizeof url)
+            return hold_verdict_fail(v, HOLD_EXIT_FETCH_FORMAT, HOLD_E_FORMAT, 0, "the hub's listing goes on at an address that is none of a hub: %.200s", next);
     }
     return url[0] ? hold_verdict_fail(v, HOLD_EXIT_FETCH_FORMAT, HOLD_E_LIMIT, 0, "the hub's listing has more than %d pages", MAX_PAGES) : 0;
 }

@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 
 #include <string.h>
+#include <strings.h>
 
 static const struct {
     const char *name;
@@ -94,6 +95,54 @@ bool hold_content_range(const char *text, uint64_t *ret_first, uint64_t *ret_las
     *ret_last = last;
     *ret_total = total;
     return true;
+}
+
+/* One of the words between blanks is "next". */
+static bool has_word_next(const char *text, size_t n) {
+    for (size_t at = 0; at < n;) {
+        size_t length = 0;
+        while (at + length < n && text[at + length] != ' ')
+            length++;
+        if (length == 4 && strncasecmp(text + at, "next", 4) == 0)
+            return true;
+        at += length + 1;
+    }
+    return false;
+}
+
+/* The parameters of one link, moved over up to its comma. */
+static bool take_rel_next(const char **at) {
+    bool is_next = false;
+    while (**at && **at != ',') {
+        size_t name_n = strcspn(*at, "=;, \t\"");
+        const char *value = *at + name_n + 1;
+        bool is_rel = name_n == 3 && strncasecmp(*at, "rel", 3) == 0 && (*at)[3] == '=';
+        if (name_n == 0 || (*at)[name_n] != '=') {
+            *at += name_n + ((*at)[name_n] != '\0' && (*at)[name_n] != ',');
+            continue;
+        }
+        bool is_quoted = *value == '"';
+        size_t n = strcspn(value + is_quoted, is_quoted ? "\"" : ";, \t");
+        is_next |= is_rel && has_word_next(value + is_quoted, n);
+        *at = value + is_quoted + n;
+        *at += is_quoted && **at == '"';
+    }
+    return is_next;
+}
+
+bool hold_link_next(const char *text, char *out, size_t out_bytes) {
+    for (const char *open = strchr(text, '<'), *close; open && (close = strchr(open, '>')); open = strchr(close, '<')) {
+        size_t n = (size_t) (close - open) - 1;
+        close++;
+        if (!take_rel_next(&close))
+            continue;
+        if (n == 0 || n >= out_bytes)
+            return false;
+        memcpy(out, open + 1, n);
+        out[n] = '\0';
+        return true;
+    }
+    return false;
 }
 
 static bool begins_with(const uint8_t *bytes, size_t n, const char *word) {

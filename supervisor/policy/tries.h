@@ -1,7 +1,7 @@
 /* tries.h - how one try at a file ended, and whether another follows. Floor: supervisor/policy, pure.
  *
- * Three tries in a row that brought less than 1 MiB end a file; a try that brought more starts the count anew. What
- * counts as brought is the distance by which the furthest byte ever reached moved on, so a server that lets us begin
+ * A try and three more in a row that brought less than 1 MiB end a file; one that brought more starts the count anew. So an
+ * origin that drops three connections, or says "busy" three times, is still outlived. What counts as brought is the distance by which the furthest byte ever reached moved on, so a server that lets us begin
  * again and again at byte 0 does not keep us for ever. */
 #ifndef HOLD_SUPERVISOR_POLICY_TRIES_H
 #define HOLD_SUPERVISOR_POLICY_TRIES_H
@@ -52,7 +52,7 @@ int hold_try_status(enum hold_try_end end); /* of base/exit.def */
 enum hold_try_end hold_try_of_http(long http_status, bool was_redirected);
 
 struct hold_tries {
-    uint32_t max_in_row; /* 3 */
+    uint32_t max_in_row; /* 4 */
     uint64_t first_ms, max_ms;   /* back-off */
     uint64_t max_retry_after_ms; /* an absurd Retry-After is cut to this */
     /* state */
@@ -73,6 +73,9 @@ struct hold_try_next hold_tries_fold(struct hold_tries *tries, enum hold_try_end
 
 /* "bytes 100-199/1234" or with "*" as total (UINT64_MAX). False when it is anything else or inconsistent. */
 bool hold_content_range(const char *text, uint64_t *ret_first, uint64_t *ret_last, uint64_t *ret_total);
+/* The address with rel="next" in a Link header (RFC 8288; rel quoted or not, one word or several), as it stands there: it may be
+ * relative. False when there is none or it does not fit. */
+bool hold_link_next(const char *text, char *out, size_t out_bytes);
 /* What the first bytes of a body show: a web page, or a git-lfs pointer. n may be anything; 64 bytes decide. */
 bool hold_looks_like_page(const uint8_t *bytes, size_t n);
 bool hold_looks_like_pointer(const uint8_t *bytes, size_t n);

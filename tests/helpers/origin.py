@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """origin.py ROOT [--tls CERT KEY] [--hub REPO DIR] [--modelscope REPO DIR] [--unpinned] [--gated TOKEN] [--log FILE]
-          [--cdn URL] [--signed N] [--cdn-faults FAULT+FAULT] [--s3 BUCKET DIR KEY SECRET REGION] [--s3-session TOKEN] [--s3-sums] [--faults FAULT+FAULT]: an HTTP origin with ranges and faults.
+          [--ways WAY+WAY] [--cdn URL] [--signed N] [--cdn-faults FAULT+FAULT] [--s3 BUCKET DIR KEY SECRET REGION] [--s3-session TOKEN] [--s3-sums] [--faults FAULT+FAULT]: an HTTP origin with ranges and faults.
 
 Prints its port. Plain files are served below /; /~FAULT+FAULT@PART/path serves path with faults, which apply only to paths
 that contain PART (all without it). Counters are kept for each address, so `drop:2` means the first two requests of a file.
@@ -15,11 +15,15 @@ that contain PART (all without it). Counters are kept for each address, so `drop
   slow:B             every answer brings B bytes a second
   chaos:SEED:PERCENT  that share of answers has one of the faults above, drawn anew for each
   norange  wrongrange:N  short:N  long:N  html:N  pointer  redirect  tags  noetag
+  gzip:N  lengths:N  garbage:N   the first N answers are compressed unasked, have two lengths, are no HTTP (N = 0: all)
+
+Ways of a hub's API: relative, foreign, bare (how the next page is linked), escape (a file's name leaves the folder), page, half (the
+first answer to each question is a web page, or ends too early), zip (answers are compressed where the client can undo it).
 """
-import email.utils, hashlib, http.server, json, os, random, re, socket, ssl, struct, sys, threading, time, urllib.parse
+import email.utils, gzip, hashlib, http.server, json, os, random, re, socket, ssl, struct, sys, threading, time, urllib.parse
 
 ROOT, HUB, GATED, LOG, STORES = '.', {}, None, None, []
-COUNTS, LOCK = {}, threading.Lock()
+COUNTS, LOCK, WAYS = {}, threading.Lock(), []
 CDN, SIGNED, CDN_FAULTS = None, 0, []  # where a hub's large files live, and for how many requests an address there is good
 COMMIT = 'a' * 40
 
@@ -105,6 +109,25 @@ class Origin(http.server.BaseHTTPRequestHandler):
             data = f.read()
         self.serve(path, data, faults)
 
+    def document(self, value, **headers):
+        body, headers['Content_Type'], seen = json.dumps(value).encode(), 'application/json', count((self.path, 'ways'))
+        if 'page' in WAYS and seen == 1:
+            body, headers['Content_Type'] = b'<!doctype html><html>back soon</html>', 'text/html'
+        if 'half' in WAYS and seen == 1:
+            body = body[:len(body) // 2]
+        if 'zip' in WAYS and 'gzip' in self.headers.get('Accept-Encoding', ''):
+            body, headers['Content_Encoding'] = gzip.compress(body), 'gzip'
+        self.plain(200, body, **headers)
+
+    def next_page(self):
+        here = '%s://%s' % ('https' if isinstance(self.connection, ssl.SSLSocket) else 'http', self.headers['Host'])
+        if 'foreign' in WAYS:
+            here = 'https://hub.example'
+        if 'relative' in WAYS:
+            here = ''
+        first = '<%s/elsewhere>; rel="prev first", ' % here if WAYS else ''
+        return first + '<%s%s&page=2>; %s' % (here, self.path, 'rel=next' if 'bare' in WAYS else 'rel="next"')
+
     def hub(self, path):
         for repo, root in HUB.items():
             if not (path.startswith('/api/models/' + repo + '/') or path.startswith('/' + repo + '/resolve/')):
@@ -112,9 +135,11 @@ class Origin(http.server.BaseHTTPRequestHandler):
             if GATED and self.headers.get('Authorization') != 'Bearer ' + GATED:
                 self.plain(401, b'', X_Error_Code='GatedRepo', X_Error_Message='Access to this model is restricted')
                 return True
-            if '/revision/' in path:
-                self.plain(200, json.dumps({'id': repo, 'modelId': repo, 'sha': COMMIT, 'private': False, 'disabled': False, 'tags': [], 'downloads': 0, 'likes': 0,
-                                             'siblings': [{'rfilename': n} for n in sorted(os.listdir(root))]}).encode(), Content_Type='application/json')
+            if '/revision/' in path and re.search('/revision/[^/]+/', self.path):
+                self.plain(404, b'', X_Error_Code='RevisionNotFound', X_Error_Message='Invalid rev id')  # a '/' in a branch is written %2F
+            elif '/revision/' in path:
+                self.document({'id': repo, 'modelId': repo, 'sha': COMMIT, 'private': False, 'disabled': False, 'tags': [], 'downloads': 0, 'likes': 0,
+                                             'siblings': [{'rfilename': n} for n in sorted(os.listdir(root))]})
             elif '/tree/' in path:
                 names = sorted(os.listdir(root))
                 page = 'page=2' in self.path
@@ -126,10 +151,9 @@ class Origin(http.server.BaseHTTPRequestHandler):
                     if n.endswith('.safetensors'):
                         row['lfs'] = {'oid': hashlib.sha256(data).hexdigest(), 'size': len(data), 'pointerSize': 134}
                     rows.append(row)
-                headers = {'Content_Type': 'application/json'}
-                if not page:
-                    headers['Link'] = '<%s://%s%s&page=2>; rel="next"' % ('https' if isinstance(self.connection, ssl.SSLSocket) else 'http', self.headers['Host'], self.path)
-                self.plain(200, json.dumps(rows).encode(), **headers)
+                if 'escape' in WAYS and page:
+                    rows.append({'type': 'file', 'path': '../escaped', 'size': 1, 'oid': 'a' * 40})
+                self.document(rows, **({} if page else {'Link': self.next_page()}))
             else:
                 name = re.split('/resolve/[^/]+/', path, maxsplit=1)[1]
                 if not os.path.isfile(os.path.join(root, name)):
@@ -165,7 +189,7 @@ class Origin(http.server.BaseHTTPRequestHandler):
         faults = [f for fault in faults for f in (self.draw(key, *fault[1:]) if fault[0] == 'chaos' else [fault])]
         for name, *args in faults:
             n = [int(a) for a in args if a.isdigit()] or [0]
-            seen = count((key, name)) if name in ('drop', 'status', 'cutonce', 'stall', 'drip', 'mute', 'change', 'wrongrange', 'short', 'long', 'html', 'tags') else 0
+            seen = count((key, name)) if name in ('drop', 'status', 'cutonce', 'stall', 'drip', 'mute', 'change', 'wrongrange', 'short', 'long', 'html', 'tags', 'gzip', 'lengths', 'garbage') else 0
             if name == 'drop' and seen <= n[0]:
                 self.note(0)
                 return self.die()
@@ -203,6 +227,14 @@ class Origin(http.server.BaseHTTPRequestHandler):
                 data = data + b'x' * 4096
             if name == 'html' and (seen <= n[0] or n[0] == 0):
                 return self.plain(200, b'<!DOCTYPE html><html><body>log in</body></html>\n', Content_Type='text/html')
+            if name == 'gzip' and (seen <= n[0] or n[0] == 0):
+                data, self.extra = gzip.compress(data, 1), {'Content-Encoding': 'gzip'}
+            if name == 'lengths' and (seen <= n[0] or n[0] == 0):
+                self.extra = {'Content-Length': str(len(data) - 7)}
+            if name == 'garbage' and (seen <= n[0] or n[0] == 0):
+                self.note(0)
+                self.wfile.write(b'SSH-2.0-OpenSSH_9\r\n')
+                return self.die()
             if name == 'pointer':
                 data = b'version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n' % (hashlib.sha256(data).hexdigest().encode(), len(data))
             if name == 'norange':
@@ -284,6 +316,8 @@ def main():
             LOG = args.pop(0)
         elif a == '--modelscope':
             modelscope = (args.pop(0), os.path.abspath(args.pop(0)))
+        elif a == '--ways':
+            WAYS.extend(args.pop(0).split('+'))
         elif a == '--cdn':
             CDN = args.pop(0)
         elif a == '--cdn-faults':

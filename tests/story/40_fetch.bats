@@ -62,16 +62,28 @@ setup() { fresh; }
     [ "$(requests)" -eq 1 ]
 }
 
-@test "an origin that is down for the first two tries" {
-    one drop:2
+@test "an origin that is down for the first three tries" {
+    one drop:3
     right
-    [ "$(requests)" -eq 3 ]
+    [ "$(requests)" -eq 4 ]
 }
 
-@test "an origin that is down for three tries: network verdict, nothing left" {
-    one drop:3
-    refused 85 fetch-net "after 3 tries" "Empty reply"
+@test "an origin that is down for four tries: network verdict, nothing left" {
+    one drop:4
+    refused 85 fetch-net "after 4 tries" "Empty reply"
     [ -z "$(ls -A "$OUT")" ]
+}
+
+@test "an answer that is compressed unasked, has two lengths or is no HTTP: asked again, and never taken for the file" {
+    for fault in gzip lengths garbage; do
+        one "$fault:1"
+        right
+        rm "$OUT/file"
+        run "$JOB" fetch --url "$URL/~$fault:0+always/model-1.safetensors" --out "$OUT/file" "${quick[@]}" # nothing is known of it
+        echo "$output"
+        [ "$status" -eq 85 ] || [ "$status" -eq 92 ]
+        [ ! -e "$OUT/file" ]
+    done
 }
 
 @test "no origin at all" {

@@ -62,9 +62,9 @@ fetched() { grep -o '"fetched_bytes":[0-9]*' <<< "$output" | tail -1 | cut -d: -
     right
 }
 
-@test "an origin that is down three times" {
-    one drop:3 "${split[@]}" --fetch-connections 1
-    refused 85 fetch-net "after 3 tries"
+@test "an origin that is down four times" {
+    one drop:4 "${split[@]}" --fetch-connections 1
+    refused 85 fetch-net "after 4 tries"
     [ -z "$(ls -A "$OUT")" ]
 }
 

@@ -64,6 +64,36 @@ setup() { fresh; }
     ! grep '/cdn/' "$LOG" | grep -q s3cret || false # the large files' other host never saw it
 }
 
+@test "a hub's listing goes on however its next page is linked, and with the endpoint's token only" {
+    for way in relative foreign bare zip; do
+        rm -rf "$OUT/m"
+        : > "$LOG"
+        origin_args=(--hub org/repo "$TOP/examples/little-model/checkpoint" --gated s3cret-token --ways "$way")
+        brings() { HF_TOKEN=s3cret-token HF_ENDPOINT="$URL" "$JOB" fetch hf://org/repo@feature/x --out "$OUT/m" "${quick[@]}"; }
+        other_origin brings
+        [ "$status" -eq 0 ]
+        for file in "$TOP"/examples/little-model/checkpoint/*; do cmp "$file" "$OUT/m/${file##*/}"; done
+        grep -q 'page=2' "$LOG"
+    done
+}
+
+@test "a hub that answers with a web page or half a listing is asked again; a name that leaves the folder is refused, not left out" {
+    asks() { HF_ENDPOINT="$URL" "$JOB" fetch hf://org/repo --out "$OUT/m" "${quick[@]}"; }
+    for way in page half; do
+        rm -rf "$OUT/m"
+        origin_args=(--hub org/repo "$TOP/examples/little-model/checkpoint" --ways "$way")
+        other_origin asks
+        [ "$status" -eq 0 ]
+        [ "$(grep -c '"ev":"fetch_retry","prog":"job:fetch","file":"document","why":"FORMAT"' <<< "$output")" -eq 3 ]
+    done
+    rm -rf "$OUT/m"
+    origin_args=(--hub org/repo "$TOP/examples/little-model/checkpoint" --ways escape)
+    other_origin asks
+    [ "$status" -eq 92 ]
+    [[ "$output" == *"'../escaped' could leave the model's folder"* ]]
+    [ -z "$(ls "$OUT/m")" ]
+}
+
 @test "a snapshot of the hub's cache: its links to blobs are followed, links out of it are not" {
     repo=$BATS_TEST_TMPDIR/hub/models--org--repo
     snapshot=$repo/snapshots/$(printf 'a%.0s' {1..40})

@@ -13,15 +13,15 @@ table='
 403|status:403|83|fetch-denied|HTTP 403|
 404|status:404|84|fetch-missing|HTTP 404|
 410|status:410|84|fetch-missing|HTTP 410|
-416|status:416|120|fetch-range|HTTP 416;after 3 tries|
-another range|wrongrange:99+cut:1500000|120|fetch-range|asked for bytes from|
-429|status:429:99:0|90|fetch-busy|HTTP 429;after 3 tries|
-500|status:500|99|fetch-server|HTTP 500;after 3 tries|
+416|status:416|120|fetch-range|HTTP 416;after 4 tries|
+another range|wrongrange:99+cut:1500000|120|fetch-range|asked for bytes from|--fetch-tries 3
+429|status:429:99:0|90|fetch-busy|HTTP 429;after 4 tries|
+500|status:500|99|fetch-server|HTTP 500;after 4 tries|
 503|status:503|99|fetch-server|HTTP 503|
 another status|status:418|80|fetch|HTTP 418|
-connection dropped|drop:99|85|fetch-net|after 3 tries|
-cut|cut:1000|85|fetch-net|after 3 tries;1000|
-reset|rst:1000|85|fetch-net|after 3 tries|
+connection dropped|drop:99|85|fetch-net|after 4 tries|
+cut|cut:1000|85|fetch-net|after 4 tries;1000|
+reset|rst:1000|85|fetch-net|after 4 tries|
 silence|mute:99|86|fetch-stall|only 0 bytes came|--fetch-stall 200ms
 drip|drip:1000|86|fetch-stall|bytes came in|--fetch-stall 400ms --fetch-tries 1
 another ETag and content|change:3000000|87|fetch-changed|ETag;changed|
@@ -56,7 +56,7 @@ the deadline|stall:3000000|91|fetch-deadline|deadline|--fetch-deadline 1s
     run "$JOB" fetch --url http://no.such.host.invalid/x --out "$OUT/file" "${quick[@]}"
     refused 81 fetch-dns no.such.host.invalid
     run "$JOB" fetch --url http://127.0.0.1:1/x --out "$OUT/file" "${quick[@]}"
-    refused 85 fetch-net "127.0.0.1 port 1" "after 3 tries"
+    refused 85 fetch-net "127.0.0.1 port 1" "after 4 tries"
     certificates "$BATS_TEST_TMPDIR"
     origin_args=(--tls "$BATS_TEST_TMPDIR/s.pem" "$BATS_TEST_TMPDIR/s.key")
     tls() { "$JOB" fetch --url "https://127.0.0.1:$PORT/model-1.safetensors" --sha256 "$SHA" --out "$OUT/file" "${quick[@]}"; }

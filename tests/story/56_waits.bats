@@ -30,7 +30,7 @@ print("\n".join("%.3f" % (b - a) for a, b in zip(t, t[1:])))' "$LOG" "$1"
 
 @test "three dropped connections first, with the waits that are the default: within 15 s" {
     begun=$(date +%s)
-    run "$JOB" fetch --url "$URL/~drop:3/model-1.safetensors" --sha256 "$SHA" --size "$SIZE" --out "$OUT/file" --fetch-reserve 0 --fetch-tries 4
+    run "$JOB" fetch --url "$URL/~drop:3/model-1.safetensors" --sha256 "$SHA" --size "$SIZE" --out "$OUT/file" --fetch-reserve 0
     echo "$output"
     right
     [ $(($(date +%s) - begun)) -lt 15 ]
@@ -38,14 +38,14 @@ print("\n".join("%.3f" % (b - a) for a, b in zip(t, t[1:])))' "$LOG" "$1"
 }
 
 @test "503 with Retry-After: 2, three times: no request comes early" {
-    one status:503:3:2 --fetch-tries 4
+    one status:503:3:2
     right
     gaps model-1 | while read -r gap; do python3 -c "import sys; sys.exit(float('$gap') < 2)"; done
     [ "$(gaps model-1 | wc -l)" -eq 3 ]
 }
 
 @test "an absurd Retry-After is cut, by seconds and by date" {
-    for after in 86400 date86400; do
+    for after in 86400 date86400 date2600000000 99999999999 99999999999999999999999; do
         rm -f "$OUT/file"
         run timeout 30 "$JOB" fetch --url "$URL/~status:503:1:$after/model-1.safetensors" --sha256 "$SHA" --size "$SIZE" --out "$OUT/file" "${quick[@]}" --fetch-retry-after-max 1s
         echo "$output"

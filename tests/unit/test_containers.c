@@ -122,6 +122,23 @@ static void an_index_in_a_folder_speaks_of_that_folder(void **unused) {
     accepted(&f, NULL);
 }
 
+static void an_index_of_shards_that_safetensors_replace_is_only_warned_of(void **unused) {
+    (void) unused;
+    struct model_folder f;
+    static const char safetensors[] = "{\"weight_map\":{\"a\":\"one.safetensors\",\"b\":\"one.safetensors\",\"c\":\"two.safetensors\"}}";
+    static const char torch[] = "{\"weight_map\":{\"a\":\"pytorch_model-1.bin\",\"b\":\"pytorch_model-2.bin\"}}";
+    two_shards(&f, safetensors);
+    put_text(&f, "pytorch_model.bin.index.json", torch);
+    accepted(&f, "names shards of which none is here");
+    two_shards(&f, safetensors); /* one of two came: somebody wanted them */
+    put_text(&f, "pytorch_model.bin.index.json", torch);
+    put_golden(&f, "pytorch_model-1.bin", "torch/good/state_dict.pth");
+    refused(&f, HOLD_E_MISSING, "shard pytorch_model-2.bin is not there");
+    f = (struct model_folder) { 0 };
+    put_text(&f, "pytorch_model.bin.index.json", torch);
+    refused(&f, HOLD_E_MISSING, "shard pytorch_model-1.bin is not there");
+}
+
 static void what_is_not_a_servers_is_let_be_and_said(void **unused) {
     (void) unused;
     struct model_folder f = { 0 };
@@ -148,6 +165,7 @@ int main(void) {
         cmocka_unit_test(an_index_is_held_to_its_files_both_ways),
         cmocka_unit_test(the_first_ten_differences_are_listed_and_all_are_counted),
         cmocka_unit_test(an_index_in_a_folder_speaks_of_that_folder),
+        cmocka_unit_test(an_index_of_shards_that_safetensors_replace_is_only_warned_of),
         cmocka_unit_test(what_is_not_a_servers_is_let_be_and_said),
     };
     return cmocka_run_group_tests_name("containers", tests, NULL, NULL);

@@ -63,6 +63,31 @@ static void weights_in_other_formats_are_left_out_beside_safetensors(void **unus
     assert_int_equal(m.n_files, 1);
 }
 
+static void the_other_format_stays_where_no_safetensors_replace_it(void **unused) {
+    (void) unused;
+    struct hold_manifest_file files[] = { { .path = "a/model.safetensors" }, { .path = "a/pytorch_model.bin" }, { .path = "a/pytorch_model.bin.index.json" }, { .path = "a/original/x.pth" },
+                                          { .path = "ab/model.bin" }, { .path = "pytorch_model.bin" }, { .path = "pytorch_model.bin.index.json" } };
+    struct hold_manifest m = { .files = files, .n_files = 7 };
+    hold_hub_choose(&m);
+    assert_int_equal(m.n_files, 4);
+    assert_string_equal(m.files[0].path, "a/model.safetensors");
+    assert_string_equal(m.files[1].path, "ab/model.bin");
+    assert_string_equal(m.files[2].path, "pytorch_model.bin");
+    assert_string_equal(m.files[3].path, "pytorch_model.bin.index.json");
+}
+
+static void a_name_that_could_escape_is_never_quietly_left_out(void **unused) {
+    (void) unused;
+    static const char *const names[] = { "../evil", "..", ".", "../x.bin", "./.gitattributes" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct hold_manifest_file files[] = { { .path = "model.safetensors" }, { .path = names[i] } };
+        struct hold_manifest m = { .files = files, .n_files = 2 };
+        struct hold_err err = { 0 };
+        hold_hub_choose(&m);
+        assert_int_equal(hold_manifest_check(&m, &err), -1);
+    }
+}
+
 static void the_commit_is_forty_digits(void **unused) {
     (void) unused;
     char commit[41];
@@ -79,6 +104,8 @@ int main(void) {
         cmocka_unit_test(a_listing_gives_sizes_and_digests_and_skips_what_it_does_not_know),
         cmocka_unit_test(a_listing_without_size_or_digest_is_refused),
         cmocka_unit_test(weights_in_other_formats_are_left_out_beside_safetensors),
+        cmocka_unit_test(the_other_format_stays_where_no_safetensors_replace_it),
+        cmocka_unit_test(a_name_that_could_escape_is_never_quietly_left_out),
         cmocka_unit_test(the_commit_is_forty_digits),
     };
     return cmocka_run_group_tests_name("hub", tests, NULL, NULL);

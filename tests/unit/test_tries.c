@@ -116,6 +116,21 @@ static void content_ranges_are_read_strictly(void **unused) {
             fail_msg("accepted '%s'", wrong[i]);
 }
 
+static void the_next_page_is_found_however_its_link_is_written(void **unused) {
+    (void) unused;
+    char out[32];
+    static const char *const right[] = { "</n>; rel=\"next\"", "</n>;rel=next", "<https://h/p>; rel=\"prev\", </n>; rel=\"next\"", "</n>; title=\"a, <b>\"; REL=\"last Next\"",
+                                         "</x,y>; rel=first,</n> ; rel = x ; rel=\"next\" ; k", "</n>; rel=\"next\", </m>; rel=\"next\"" };
+    for (size_t i = 0; i < sizeof right / sizeof right[0]; i++)
+        if (!hold_link_next(right[i], out, sizeof out) || strcmp(out, "/n") != 0)
+            fail_msg("not found in '%s'", right[i]);
+    static const char *const wrong[] = { "", "<", "</n", "</n>", "</n>; rel=\"prev\"", "</n>; rel=\"nextish\"", "</n>; title=\"rel=next\"", "</n>; rel=\"prev\", rel=\"next\"", "<>; rel=next",
+                                         "<01234567890123456789012345678901>; rel=next", "</n>; rel=\"" };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        if (hold_link_next(wrong[i], out, sizeof out))
+            fail_msg("'%s' found in '%s'", out, wrong[i]);
+}
+
 static void pages_and_pointers_are_recognised(void **unused) {
     (void) unused;
 #define BYTES(text) (const uint8_t *) (text), sizeof(text) - 1
@@ -139,6 +154,7 @@ int main(void) {
         cmocka_unit_test(what_no_try_can_cure_ends_at_once),
         cmocka_unit_test(http_statuses_fall_into_their_classes),
         cmocka_unit_test(content_ranges_are_read_strictly),
+        cmocka_unit_test(the_next_page_is_found_however_its_link_is_written),
         cmocka_unit_test(pages_and_pointers_are_recognised),
     };
     return cmocka_run_group_tests_name("tries", tests, NULL, NULL);
