@@ -6,6 +6,7 @@
 #include "supervisor/cmd.h"
 #include "supervisor/host/config.h"
 #include "supervisor/host/core.h"
+#include "supervisor/host/report.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -40,6 +41,17 @@ static void say_notes(const struct hold_buf *notes) {
     }
 }
 
+/* Nothing was started: the log and the termination message say why. */
+static int refuse(const struct hold_config *config, int status, const struct hold_err *why, const struct hold_buf *mistakes) {
+    const char *path = config->termination_log ? config->termination_log : HOLD_REPORT_DEFAULT_PATH;
+    const char *details = mistakes && mistakes->n > 0 ? mistakes->data : NULL;
+    struct hold_err err = { 0 };
+    hold_log_err(why);
+    if (*path && hold_report_refusal(path, config->termination_log_is_set, status, why->text, details, &err) < 0)
+        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("what", err.text), HOLD_LS("then", "the termination message is not kept"));
+    return status;
+}
+
 static int supervise(enum hold_mode mode, int argc, char **argv, const struct hold_inherited *inherited) {
     static struct hold_core core __attribute__((aligned(4096))); /* its first page is touched at every wake-up, alone */
     static struct hold_config config;
@@ -53,7 +65,7 @@ static int supervise(enum hold_mode mode, int argc, char **argv, const struct ho
         if (mistakes.n > 0)
             fprintf(stderr, "%.*s", (int) mistakes.n, mistakes.data);
         say_notes(&store.notes);
-        hold_log_err(&err);
+        (void) refuse(&config, HOLD_EXIT_CONFIG, &err, &mistakes);
         hold_config_store_release(&store);
         return HOLD_EXIT_CONFIG;
     }
@@ -67,8 +79,7 @@ static int supervise(enum hold_mode mode, int argc, char **argv, const struct ho
     const sigset_t signals = all_signals();
     int status = HOLD_EXIT_INTERNAL;
     if (hold_core_init(&core, &config, inherited, (const char *const *) environ, &signals, &status, &err) < 0) {
-        hold_log_err(&err);
-        status = hold_exit_for(status, err.sys);
+        status = refuse(&config, hold_exit_for(status, err.sys), &err, NULL);
     } else {
         status = hold_core_run(&core);
     }

@@ -183,20 +183,22 @@ const char *hold_signal_name(int sig) {
 
 /* ---- the file ---- */
 
-/* --config wins over HOLDFAST_CONFIG over the default place; only the last may be absent. */
-static const char *file_of(int argc, char *const *argv, const char *const *environment) {
+/* An option that is wanted before the table is read: flag ("--config") over variable ("HOLDFAST_CONFIG="), NULL: neither is there. */
+static const char *early(const char *flag, const char *variable, int argc, char *const *argv, const char *const *environment) {
+    const size_t flag_n = strlen(flag), variable_n = strlen(variable);
     for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-        if (strncmp(argv[i], "--config=", 9) == 0)
-            return argv[i] + 9;
-        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
+        if (strncmp(argv[i], flag, flag_n) == 0 && argv[i][flag_n] == '=')
+            return argv[i] + flag_n + 1;
+        if (strcmp(argv[i], flag) == 0 && i + 1 < argc)
             return argv[i + 1];
     }
     for (size_t i = 0; environment[i]; i++)
-        if (strncmp(environment[i], "HOLDFAST_CONFIG=", 16) == 0 && environment[i][16])
-            return environment[i] + 16;
+        if (strncmp(environment[i], variable, variable_n) == 0 && environment[i][variable_n])
+            return environment[i] + variable_n;
     return NULL;
 }
 
+/* One that is named must be there; only the default place may be empty. */
 static int read_file(const char *given, struct hold_config_store *store, struct hold_err *err) {
     const char *path = given ? given : HOLD_SYSCONFDIR "/holdfast/holdfast.json";
     if (!given && access(path, F_OK) < 0)
@@ -380,7 +382,9 @@ int hold_config_load(enum hold_mode mode, int argc, char *const *argv, const cha
     store->sources = calloc(hold_n_config_rows, sizeof(store->sources[0]));
     if (!store->sources)
         return hold_fail(err, HOLD_E_LIMIT, ENOMEM, "read the configuration");
-    if (read_file(file_of(argc, argv, environment), store, err) < 0)
+    c->termination_log = early("--termination-log", "HOLDFAST_TERMINATION_LOG=", argc, argv, environment); /* to say what is wrong with the file */
+    c->termination_log_is_set = c->termination_log != NULL;
+    if (read_file(early("--config", "HOLDFAST_CONFIG=", argc, argv, environment), store, err) < 0)
         return -1;
 
     static const char *const elsewhere[] = { "servers", NULL };

@@ -105,7 +105,7 @@ struct hold_job {
     uint64_t heals;                /* spent of the heal budget */
     bool is_deep;                  /* the next verify trusts no marker */
     struct hold_diagnosis diagnosis;
-    char told[HOLD_VIEW_TEXT], said[HOLD_VIEW_TEXT], exec_text[HOLD_ERR_TEXT_BYTES];
+    char told[HOLD_ERR_TEXT_BYTES], said[HOLD_VIEW_TEXT], exec_text[HOLD_ERR_TEXT_BYTES];
 };
 
 /* What process 1 ends with; the first failure wins. */

@@ -58,7 +58,7 @@ static struct hold_death facts_of(struct hold_core *core, struct hold_member *m,
     const struct hold_memory memory = core->memory;
     d.killed = m->killed;
     d.is_ours = m->config->is_ours;
-    d.was_ready = m->ready_ms != 0;
+    d.was_ready = m->ready_ms != 0 || (!d.is_ours && !hold_probing_check(m)); /* nobody asked: no news */
     d.uptime_ms = now_ms - m->started_ms;
     d.oom_kills = memory.known && memory.oom_kills > m->oom_before ? memory.oom_kills - m->oom_before : 0;
     d.memory_bytes = memory.known ? HOLD_MAX(memory.peak, memory.current) : 0;
@@ -143,8 +143,9 @@ static void say_given_up(const struct hold_core *core, struct hold_member *m, ui
     size_t n = strlen(m->diagnosis.text);
     uint64_t lasted_ms = now_ms - core->started_ms;
     hold_format_ms(core->config->restart_window_ms, window, sizeof(window));
-    (void) snprintf(m->diagnosis.text + n, sizeof(m->diagnosis.text) - n, "; given up after %u starts in %llu.%llu s, %llu restarts are allowed in %s", m->attempt,
-                    (unsigned long long) (lasted_ms / 1000), (unsigned long long) (lasted_ms % 1000 / 100), (unsigned long long) core->config->restart_budget, window);
+    (void) snprintf(m->diagnosis.text + n, sizeof(m->diagnosis.text) - n, "; given up after %u starts in %llu.%llu s, %llu restart%s allowed in %s", m->attempt,
+                    (unsigned long long) (lasted_ms / 1000), (unsigned long long) (lasted_ms % 1000 / 100), (unsigned long long) core->config->restart_budget,
+                    core->config->restart_budget == 1 ? " is" : "s are", window);
 }
 
 /* --success-exit speaks of what the server chose, or of the stop that was asked: never of a start that failed or a health-caused KILL. */
@@ -152,6 +153,17 @@ static bool counts_as_success(const struct hold_config *c, const struct hold_dea
     int status = hold_death_status(d);
     bool is_its_own = d->end != HOLD_END_NOT_STARTED && (d->killed == HOLD_KILL_NOT || d->killed == HOLD_KILL_STOP);
     return is_its_own && status >= 0 && status < 256 && (c->success_codes[status / 64] >> status % 64 & 1);
+}
+
+/* What is left is said where another start follows and a limit is set: beside "final" it would promise one that never comes. */
+static void log_diagnosis(const struct hold_member *m, enum hold_fate fate, uint64_t now_ms) {
+    const struct hold_diagnosis *g = &m->diagnosis;
+    const uint32_t left = hold_budget_left(&m->budget, now_ms);
+    const bool is_final = fate != HOLD_FATE_RETRY;
+    const struct hold_log_field end = { .kind = HOLD_LK_END };
+    hold_log(HOLD_LV_ERROR, HOLD_EV_DIAGNOSIS, HOLD_LS("member", m->config->name), HOLD_LS("cause", hold_cause_info(g->cause)->name),
+             HOLD_LS("action", hold_action_name(g->action)), HOLD_LS("text", g->text), HOLD_LS("advice", g->advice), HOLD_LB("final", is_final),
+             is_final || left == UINT32_MAX ? end : HOLD_LU("restarts_left", left));
 }
 
 void hold_died_member(struct hold_core *core, struct hold_member *m, int wait_status, uint64_t now_ms) {
@@ -193,9 +205,7 @@ void hold_died_member(struct hold_core *core, struct hold_member *m, int wait_st
     if (fate == HOLD_FATE_GAVE_UP)
         say_given_up(core, m, now_ms);
     if (!f.is_stopping && !f.is_clean)
-        hold_log(HOLD_LV_ERROR, HOLD_EV_DIAGNOSIS, HOLD_LS("member", m->config->name), HOLD_LS("cause", hold_cause_info(m->diagnosis.cause)->name),
-                 HOLD_LS("action", hold_action_name(m->diagnosis.action)), HOLD_LS("text", m->diagnosis.text), HOLD_LS("advice", m->diagnosis.advice),
-                 HOLD_LB("final", fate != HOLD_FATE_RETRY), HOLD_LU("restarts_left", hold_budget_left(&m->budget, now_ms)));
+        log_diagnosis(m, fate, now_ms);
     if (!f.is_stopping && !f.is_clean)
         hold_act_keep_evidence(core, m, "death", m->diagnosis.text);
     core->report_is_due = true;
@@ -211,7 +221,7 @@ void hold_died_job(struct hold_core *core, int wait_status, uint64_t now_ms) {
     core->tree.owners[HOLD_CORE_JOB] = (struct hold_tree_owner) { 0 };
 
     struct hold_death d = death_of(wait_status, job->exec_status);
-    d.is_ours = true;
+    d.is_ours = d.is_job = true;
     d.killed = job->is_ending ? HOLD_KILL_STOP : job->was_stuck ? HOLD_KILL_NO_PROGRESS : HOLD_KILL_NOT;
     job->deadline_ms = HOLD_NEVER;
     d.uptime_ms = job->started_ms ? now_ms - job->started_ms : 0;

@@ -3,8 +3,10 @@
 
 #include "base/auto.h"
 #include "base/buf.h"
+#include "base/exit.h"
 #include "base/io.h"
 #include "base/list.h"
+#include "supervisor/policy/cause.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -124,4 +126,13 @@ int hold_report_write(const char *path, bool path_is_given, const struct hold_re
     if (ftruncate(fd, (off_t) n) < 0)
         return hold_fail(err, HOLD_E_IO, errno, "cut the termination log '%s'", path);
     return 0;
+}
+
+int hold_report_refusal(const char *path, bool path_is_given, int status, const char *text, const char *details, struct hold_err *err) {
+    const struct hold_exit_row *row = hold_exit_find(status);
+    const char *cause = row ? row->name : "internal";
+    const struct hold_cause_info *info = hold_cause_info(hold_cause_find(cause, strlen(cause)));
+    const struct hold_report r = { .phase = "exited", .cause = cause, .action = hold_action_name(info->action), .exit_code = status,
+                                   .text = text, .advice = row ? row->cure : "", .last_lines = details };
+    return hold_report_write(path, path_is_given, &r, err);
 }

@@ -31,5 +31,8 @@ size_t hold_report_compose(const struct hold_report *r, char out[HOLD_REPORT_MAX
 /* Composes and writes in place. A file that does not exist is made only when path_is_given (the default path is then
  * simply not there: nobody reads it, and success is returned). Blocks no longer than a write of one page. */
 HOLD_MUST int hold_report_write(const char *path, bool path_is_given, const struct hold_report *r, struct hold_err *err);
+/* The message of an end before anything was started: the row of status in exit.def gives cause, action and advice; text says what
+ * failed, details are further lines of it or NULL. */
+HOLD_MUST int hold_report_refusal(const char *path, bool path_is_given, int status, const char *text, const char *details, struct hold_err *err);
 
 #endif

@@ -410,6 +410,7 @@ static void job_words(struct hold_core *core, enum hold_job_kind kind) {
         option("--model", c->model_dir);
         for (size_t i = 0; i < c->model_sources.n; i++)
             option("--model-source", c->model_sources.at[i]);
+        option("--manifest", c->model_manifest);
         option("--device", devices[c->device]);
         if (!*c->run_as) /* the folder is process 1's; the job judges for the user that it runs as */
             option("--state-dir", c->state_dir);

@@ -89,7 +89,7 @@ static const char *subject(const struct hold_attempt *a) {
     return a->file ? a->file->path : "document";
 }
 
-/* Notes how the try ended; the first reason stays. */
+/* Notes how the try ended; the first reason stays. A document has no name of its own: who asks for it says its address. */
 HOLD_PRINTF(3, 4)
 size_t hold_attempt_ends(struct hold_attempt *a, enum hold_try_end end, const char *format, ...) {
     if (a->end != HOLD_TRY_DONE)
@@ -100,7 +100,10 @@ size_t hold_attempt_ends(struct hold_attempt *a, enum hold_try_end end, const ch
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     a->end = end;
-    hold_verdict_fail(a->v, hold_try_status(end), HOLD_E_NET, 0, "'%.*s': %s", MAX_SHOWN, subject(a), text);
+    if (a->file)
+        hold_verdict_fail(a->v, hold_try_status(end), HOLD_E_NET, 0, "'%.*s': %s", MAX_SHOWN, a->file->path, text);
+    else
+        hold_verdict_fail(a->v, hold_try_status(end), HOLD_E_NET, 0, "%s", text);
     return 0;
 }
 
@@ -141,7 +144,8 @@ static void end_by_http(struct hold_attempt *a, long status) {
         if ((status == 400 && is_denied_by_s3(why)) || *region)
             end = HOLD_TRY_DENIED;
     }
-    hold_attempt_ends(a, end, "HTTP %ld from %.180s%s%.120s%s", status, shown, *said || *why ? ": " : "", *said ? said : why, region);
+    const bool is_known = !a->file && !was_redirected(a); /* the address that was asked for is in front */
+    hold_attempt_ends(a, end, "HTTP %ld%s%.180s%s%.120s%s", status, is_known ? "" : " from ", is_known ? "" : shown, *said || *why ? ": " : "", *said ? said : why, region);
 }
 
 static void strong_etag(const struct hold_attempt *a, char out[HOLD_VALIDATOR_BYTES]) {

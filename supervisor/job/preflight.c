@@ -1,10 +1,10 @@
 /* preflight.c - the judge's loop: gather, judge, wait for what may still come, print. Floor: supervisor/job. */
 #include "supervisor/job/preflight.h"
 
+#include "base/exit.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/notify.h"
-#include "base/term.h"
 #include "supervisor/job/clock.h"
 #include "supervisor/policy/backoff.h"
 
@@ -60,22 +60,24 @@ void hold_preflight_json(const struct hold_findings *findings, struct hold_buf *
     hold_buf_adds(out, "\n]}\n");
 }
 
-void hold_preflight_table(const struct hold_findings *findings, bool all, size_t width, struct hold_buf *out) {
-    enum { COLUMNS = 4 };
-    static const char *const head[COLUMNS] = { "", "WHAT", "MEASURED", "NEEDED, CURE" };
-    const char *cells[(HOLD_FINDING_MAX + 1) * COLUMNS];
-    char last[HOLD_FINDING_MAX][sizeof findings->at[0].needed + sizeof findings->at[0].cure + 2];
-    size_t n = 0;
-    memcpy(cells, head, sizeof head);
-    for (int severity = HOLD_SEV_FAIL; severity >= (all ? HOLD_SEV_OK : HOLD_SEV_NOTE); severity--)
+void hold_preflight_text(const struct hold_findings *findings, struct hold_buf *out) {
+    size_t n[HOLD_SEV_FAIL + 1] = { 0 };
+    for (int severity = HOLD_SEV_FAIL; severity >= HOLD_SEV_OK; severity--)
         for (size_t i = 0; i < findings->n; i++) {
             const struct hold_finding *f = &findings->at[i];
             if ((int) f->severity != severity)
                 continue;
-            snprintf(last[n], sizeof last[n], "%s%s%s", f->needed, f->cure[0] ? ": " : "", f->cure);
-            const char *row[COLUMNS] = { hold_severity_name(f->severity), f->what, f->measured, last[n] };
-            n++;
-            memcpy(&cells[n * COLUMNS], row, sizeof row);
+            n[severity]++;
+            hold_buf_addf(out, "%-5s %s: %s", hold_severity_name(f->severity), f->what, f->measured);
+            if (severity == HOLD_SEV_OK)
+                hold_buf_addf(out, " (%s)\n", f->needed);
+            else
+                hold_buf_addf(out, "\n        needed: %s\n%s%s%s", f->needed, *f->cure ? "        cure:   " : "", f->cure, *f->cure ? "\n" : "");
         }
-    hold_table(cells, n + 1, COLUMNS, width, out);
+    const struct hold_exit_row *row = hold_exit_find(hold_preflight_status(findings));
+    hold_buf_addf(out, "%zu to cure, %zu warning%s, %zu note%s, %zu in order", n[HOLD_SEV_FAIL], n[HOLD_SEV_WARN], n[HOLD_SEV_WARN] == 1 ? "" : "s",
+                  n[HOLD_SEV_NOTE], n[HOLD_SEV_NOTE] == 1 ? "" : "s", n[HOLD_SEV_OK]);
+    if (row)
+        hold_buf_addf(out, "; exit status %d: %s", row->status, row->meaning);
+    hold_buf_addc(out, '\n');
 }

@@ -18,7 +18,7 @@ void hold_preflight_run(const struct hold_preflight *preflight, struct hold_fact
                         struct hold_findings *ret_findings);
 /* {"status": n, "findings": [{"id":...,"severity":...,"what":...,"measured":...,"needed":...,"cure":...}]} and a newline. */
 void hold_preflight_json(const struct hold_findings *findings, struct hold_buf *out);
-/* A table for people, worst first; sound findings too when all is set. */
-void hold_preflight_table(const struct hold_findings *findings, bool all, size_t width, struct hold_buf *out);
+/* For people: what was measured, what is needed and the cure, worst first; a line for each sound finding; the sum. */
+void hold_preflight_text(const struct hold_findings *findings, struct hold_buf *out);
 
 #endif

@@ -4,7 +4,6 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/notify.h"
-#include "base/term.h"
 #include "supervisor/job/preflight.h"
 #include "supervisor/job/roles.h"
 #include "supervisor/job/verdict.h"
@@ -12,7 +11,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 struct preflight_config {
     const char *model, *manifest, *state_dir, *ca_file, *home, *virtual_env, *python_path;
@@ -176,7 +174,7 @@ int hold_role_doctor(int argc, char **argv) {
     if (config.json)
         hold_preflight_json(findings, &text);
     else
-        hold_preflight_table(findings, true, hold_term_width(STDOUT_FILENO), &text);
+        hold_preflight_text(findings, &text);
     if (fwrite(text.data, 1, text.n, stdout) != text.n)
         return HOLD_EXIT_INTERNAL;
     return end_with(findings, false, control_fd);

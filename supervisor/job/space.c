@@ -11,9 +11,9 @@ int hold_space_check(int folder_fd, uint64_t needed, uint64_t reserve, const cha
     if (needed <= free_bytes && free_bytes - needed >= reserve)
         return 0;
     return hold_verdict_fail(v, HOLD_EXIT_FETCH_SPACE, HOLD_E_IO, 0,
-                             "'%.160s': %llu bytes are missing and %llu more stay reserved, the disk has %llu free: %llu too few", out,
+                             "'%.160s': %llu bytes are missing and %llu more stay reserved, the disk has %llu free: %.1f MiB too few", out,
                              (unsigned long long) needed, (unsigned long long) reserve, (unsigned long long) free_bytes,
-                             (unsigned long long) (needed + reserve - free_bytes));
+                             (double) (needed + reserve - free_bytes) / (1 << 20));
 }
 
 int hold_space_look(int folder_fd, uint64_t reserve, const char *out, struct hold_verdict *v) {

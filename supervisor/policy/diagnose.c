@@ -161,7 +161,7 @@ static void how_it_ended(const struct hold_death *d, bool is_timed, char *text, 
     }
     if (d->end != HOLD_END_NOT_STARTED && is_timed)
         addf(text, n, " after %" PRIu64 ".%" PRIu64 " s", d->uptime_ms / 1000, d->uptime_ms % 1000 / 100);
-    if (!d->was_ready && d->end != HOLD_END_NOT_STARTED && d->killed != HOLD_KILL_STOP)
+    if (!d->was_ready && !d->is_job && d->end != HOLD_END_NOT_STARTED && d->killed != HOLD_KILL_STOP)
         adds(text, n, ", never ready");
 }
 
@@ -169,8 +169,10 @@ static void sentence(const struct hold_death *d, const struct row *row, const st
     size_t n = 0;
     text[0] = '\0';
     adds(text, &n, hold_cause_info(result->cause)->meaning);
-    adds(text, &n, "; ");
-    how_it_ended(d, result->action != HOLD_ACTION_FIX_CONFIG, text, &n);
+    if (!d->is_job || !(row->needs & IF_TOLD)) {
+        adds(text, &n, "; ");
+        how_it_ended(d, result->action != HOLD_ACTION_FIX_CONFIG, text, &n);
+    }
     if (d->oom_kills > 0)
         addf(text, &n, ", OOM kills %" PRIu64, d->oom_kills);
     if (result->is_memory && d->memory_limit_bytes != 0 && d->memory_limit_bytes != UINT64_MAX)

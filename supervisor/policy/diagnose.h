@@ -36,6 +36,7 @@ struct hold_death {
     enum hold_kill killed;   /* the reason, when we sent TERM or KILL */
     bool is_ours;            /* front, engine or job: a status of exit.def is a verdict, not a stranger's number */
     bool unkillable;         /* KILL was sent and it lives on */
+    bool is_job;             /* an errand: what it told is the whole story, and it never gets ready */
     bool was_ready;          /* at least once in this life */
     uint64_t uptime_ms;
     uint64_t oom_kills;      /* rise of the cgroup's OOM-kill counter during this life */

@@ -120,10 +120,11 @@ static void judge_path_write(struct judge *j, const struct hold_fact_path *p) {
     }
     const char *where = p->unwritable ? p->unwritable : p->path;
     if (p->is_read_only) {
-        MEASURED(f, "%.80s is on a read-only file system", where);
+        MEASURED(f, "on a read-only file system");
         CURE(f, "mount it read-write, or mount an emptyDir or volume at %.120s", p->path);
     } else {
-        MEASURED(f, "%.80s: owner %u:%u mode %04o", where, p->owner, p->group, p->mode & 07777);
+        const bool is_itself = strcmp(where, p->path) == 0;
+        MEASURED(f, "%.80s%sowner %u:%u mode %04o", is_itself ? "" : where, is_itself ? "" : ": ", p->owner, p->group, p->mode & 07777);
         CURE(f, "chown it to %u, or set fsGroup: %u in the pod, or mount a writable volume at %.100s", j->facts->uid, j->facts->gid, p->path);
     }
 }
@@ -274,7 +275,7 @@ static void judge_limit(struct judge *j, uint64_t needed, bool must_fit) {
     else
         NEEDED(f, "unknown until the model is there");
     if (!fits)
-        CURE(f, "raise resources.limits.memory to at least %llu bytes (%s), or take a smaller dtype", (unsigned long long) needed, SIZE(needed));
+        CURE(f, "raise resources.limits.memory to at least %lluMi, or take a smaller dtype", (unsigned long long) ((needed - 1) / MIB + 1));
 }
 
 static void judge_memory(struct judge *j) {
@@ -326,7 +327,7 @@ static void judge_disk(struct judge *j) {
         else
             NEEDED(f, "%s reserve, and what the source turns out to hold", SIZE(j->wants->reserve_bytes));
         if (!fits)
-            CURE(f, "free or grow the volume by %llu bytes", (unsigned long long) (needed - p->free_bytes));
+            CURE(f, "free or grow the volume by %s", SIZE(needed - p->free_bytes));
     }
 }
 

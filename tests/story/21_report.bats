@@ -2,6 +2,7 @@
 # The termination message: there at each phase, verdict first, at most 4,096 bytes of valid UTF-8, written in place, still
 # telling the phase after a KILL.
 
+bats_require_minimum_version 1.5.0
 load story.bash
 
 setup() { story_begin; HEALTH=$(free_port); }
@@ -112,4 +113,32 @@ PY
     [ "$(grep -c 'termination message is not kept' "$ERR")" -eq 1 ]
     rmdir "$TERM_LOG"
     TERM_LOG=$DIR/none
+}
+
+@test "what ends before anything runs is told as well: a wrong value, a file that cannot be read, an address that is taken" {
+    run -65 "$H" --state-dir "$STATE" --termination-log "$TERM_LOG" --grace soon --restrat never -- true
+    is_sound
+    term_has '"cause":"config","action":"fix-config","phase":"exited","exit":65'
+    term_has "--grace: 'soon' is not a duration"
+    HOLDFAST_TERMINATION_LOG=$TERM_LOG run -65 "$H" run --config "$DIR/none.json"
+    term_has none.json
+    run -65 "$H" --termination-log '' --grace soon -- true
+    python3 -c 'import socket, sys, time
+s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen(); print(s.getsockname()[1], flush=True); sys.stdin.read()' < <(sleep 20) > "$DIR/port" &
+    eventually test -s "$DIR/port"
+    run -67 "$H" --state-dir "$STATE" --termination-log "$TERM_LOG" --listen "127.0.0.1:$(cat "$DIR/port")" -- true
+    kill %1
+    term_has '"cause":"listen"'
+}
+
+@test "a diagnosis counts the restarts that are left only where one follows and a limit is set" {
+    run -3 "$H" --state-dir "$STATE" --log-format json --restart on-failure --restart-delay 1ms --restart-budget 1 -- sh -c 'exit 3'
+    grep -q '"final":false,"restarts_left":0' <<< "$output"
+    grep '"final":true' <<< "$output" | grep -vq restarts_left
+    [[ "$output" == *"1 restart is allowed in"* ]]
+    [[ "$output" != *"never ready"* ]] # nobody asked whether it was
+    hold --log-format json --restart always --restart-delay 1ms --restart-budget 0 -- sh -c 'exit 3'
+    eventually grep -q '"final":false}' "$ERR"
+    kill -TERM "$HOLD_PID"
+    hold_ends
 }

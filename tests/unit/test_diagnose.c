@@ -29,6 +29,13 @@ static void told_cause_beats_everything_seen(void **unused) {
     assert_non_null(strstr(r.text, "layer 31 needs 2 GiB"));
 }
 
+static void what_a_job_told_is_the_whole_sentence(void **unused) {
+    (void) unused;
+    const struct hold_diagnosis told = EXITED(HOLD_EXIT_DISK, .is_ours = true, .is_job = true, .told = "disk 1 MiB free; grow it");
+    assert_string_equal(told.text, "the disk cannot hold the model: 1 MiB free; grow it");
+    assert_string_equal(SIGNALED(SIGSEGV, .is_ours = true, .is_job = true).text, "it crashed; died of signal 11 after 0.0 s");
+}
+
 static void unknown_told_cause_is_ignored(void **unused) {
     (void) unused;
     assert_int_equal(EXITED(1, .told = "full moon").cause, HOLD_CAUSE_EXITED);
@@ -189,6 +196,7 @@ static void text_is_bounded_and_printable(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(told_cause_beats_everything_seen),
+        cmocka_unit_test(what_a_job_told_is_the_whole_sentence),
         cmocka_unit_test(unknown_told_cause_is_ignored),
         cmocka_unit_test(oom_counter_beats_a_line_of_output),
         cmocka_unit_test(oom_of_a_helper_does_not_blame_a_clean_end),

@@ -134,7 +134,7 @@ static void disk_names_what_is_lacking(void **unused) {
     f.model.bytes_present = 4 * GIB;
     f.paths[f.n_paths++] = (struct hold_fact_path) { .path = "/m", .use = HOLD_PATH_TARGET, .exists = true, .is_folder = true, .can_read = true, .can_write = true,
                                                      .free_bytes = 10 * GIB, .free_inodes = 100000, .unwritable = "/m" };
-    expect(&f, &w, "disk", HOLD_SEV_FAIL, HOLD_EXIT_DISK, "10.0 GiB free", "grow the volume by 6509559808 bytes");
+    expect(&f, &w, "disk", HOLD_SEV_FAIL, HOLD_EXIT_DISK, "10.0 GiB free", "grow the volume by 6.1 GiB");
     f.paths[1].free_bytes = 17 * GIB;
     assert_null(judge(&f, &w, "disk"));
     f.paths[1].free_inodes = 3;

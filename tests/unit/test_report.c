@@ -129,6 +129,20 @@ static void missing_file_is_silent_by_default_and_made_when_asked(void **unused)
     rmdir(folder);
 }
 
+static void refusal_has_the_row_of_its_status_and_every_mistake(void **unused) {
+    (void) unused;
+    char path[] = "/tmp/hold-report-XXXXXX", text[HOLD_REPORT_MAX_BYTES + 1] = "";
+    struct hold_err err = { 0 };
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(hold_report_refusal(path, false, 65, "2 mistakes: --a: no", "--a: no\n--b: no\n", &err), 0);
+    assert_true(read(fd, text, HOLD_REPORT_MAX_BYTES) > 0);
+    assert_string_equal(text, "{\"cause\":\"config\",\"action\":\"fix-config\",\"phase\":\"exited\",\"exit\":65}\n2 mistakes: --a: no\n"
+                              "correct the file, variable or flag that the message names\n--a: no\n--b: no\n");
+    close(fd);
+    unlink(path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_line_is_the_verdict_as_json),
@@ -136,6 +150,7 @@ int main(void) {
         cmocka_unit_test(message_is_bounded_valid_utf8_for_any_output),
         cmocka_unit_test(newest_lines_win),
         cmocka_unit_test(file_is_written_in_place_and_cut),
+        cmocka_unit_test(refusal_has_the_row_of_its_status_and_every_mistake),
         cmocka_unit_test(missing_file_is_silent_by_default_and_made_when_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
