@@ -105,3 +105,7 @@ PY
 @test "kubernetes-shared-volume: three replicas, one download" {
     elsewhere kubernetes-shared-volume tests/cluster/50_shared.bats
 }
+
+@test "troubleshooting: every failure of the page, provoked again" {
+    elsewhere troubleshooting tests/story/71_tour.bats
+}
