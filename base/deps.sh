@@ -6,7 +6,7 @@ build="gcc make pkg-config dpkg-dev ca-certificates libc6-dev libseccomp-dev lib
 run="$build nginx-light curl python3"
 test="$run clang clang-tidy cppcheck g++ libcmocka-dev bats shellcheck codespell openssl strace jq util-linux procps iproute2 \
     python3-venv tini dumb-init catatonit qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross busybox-static \
-    podman buildah crun debootstrap prometheus man-db qemu-system-x86 cpio musl-tools chromium chromium-driver fonts-dejavu-core"
+    podman buildah crun podman-compose containernetworking-plugins iptables debootstrap prometheus man-db qemu-system-x86 cpio musl-tools chromium chromium-driver fonts-dejavu-core"
 cluster="etcd-server containerd runc containernetworking-plugins iptables iproute2 openssl bats podman buildah debootstrap python3-venv util-linux"
 case ${1:-run} in
 build) want=$build ;;

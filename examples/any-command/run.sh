@@ -5,7 +5,7 @@
 needs curl python3
 export PORT=$api
 
-hold --restart on-failure --restart-delay 200ms --ready "http://127.0.0.1:$api/health" -- ./examples/any-command/entrypoint.sh
+hold --restart on-failure --restart-delay 200ms --status-listen "127.0.0.1:$status" --ready "http://127.0.0.1:$api/health" -- ./examples/any-command/entrypoint.sh
 await 'ready' 60 "$H" probe ready
 say "ready: holdfast asked /health until it said 200. The server's answer: $(curl -s "http://127.0.0.1:$api/health")"
 

@@ -1,6 +1,8 @@
 # The image in real containers: built by buildah on a Debian base, run by podman as process 1, as root and as a user that no file
 # knows, with a read-only root, limits and no network; stopped, checked, looked into.
 
+load image
+
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
     if [ "$(id -u)" -ne 0 ]; then export WHY="needs root"; return 0; fi
@@ -21,20 +23,6 @@ setup_file() {
     chmod -R a+rX "$MODELS"
 }
 
-# image TARGET NAME [FLAG...]: as `make image` builds it.
-image() {
-    local target=$1 name=$2
-    shift 2
-    bash tests/container/in.sh make -s image IMAGE_TOOL=buildah IMAGE_TARGET="$target" IMAGE="$name" IMAGE_FORMAT=oci BASE_IMAGE=localhost/holdfast-base:12 IMAGE_FLAGS="--network host -q $*"
-}
-
-# holdfast-runtime:docker: the same in the docker format, which alone has a place for the Dockerfile's HEALTHCHECK, without compiling again.
-with_healthcheck() {
-    mkdir -p "$BATS_FILE_TMPDIR/docker"
-    { echo 'FROM localhost/holdfast-runtime:test'; grep '^HEALTHCHECK' docker/Dockerfile; } > "$BATS_FILE_TMPDIR/docker/Dockerfile"
-    bash tests/container/in.sh buildah bud -q --format docker -t holdfast-runtime:docker "$BATS_FILE_TMPDIR/docker"
-}
-
 setup() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
     [ -z "${WHY:-}" ] || skip "$WHY"
@@ -45,8 +33,6 @@ teardown() {
     rm -f oom # the container monitor's own mark of an OOM kill
     [ -z "${NAME:-}" ] || box rm -f -t 0 "$NAME" > /dev/null 2>&1 || true
 }
-
-box() { bash tests/container/in.sh podman "$@"; }
 
 # ready NAME: waits until holdfast inside says so, at most a minute.
 ready() {

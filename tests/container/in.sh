@@ -17,6 +17,8 @@ default_ulimits = ["nofile=$files:$files", "nproc=32768:32768"]
 [engine]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
+[network]
+network_config_dir = "$store/networks"
 CONF
 cat > "$store/storage.conf" <<CONF
 [storage]

@@ -94,6 +94,10 @@ PY
     [[ "$output" == *'sees map.png '*'finish(message="map")'*'9 tasks done in 15 requests'*'one engine died in between'* ]]
 }
 
+@test "compose: up, healthy, a chat, down" {
+    elsewhere compose tests/container/30_compose.bats
+}
+
 @test "scale-by-queue-depth: the queries of the rendered autoscalers give the number of requests" {
     sh tests/chart/tools.sh > /dev/null 2> "$BATS_TEST_TMPDIR/log" || skip "helm could not be had: $(tail -1 "$BATS_TEST_TMPDIR/log")"
     command -v prometheus > /dev/null || skip "prometheus is not installed (apt package prometheus)"
