@@ -212,7 +212,7 @@ static uint32_t access_of(const char *how, size_t n) {
 }
 
 struct lists {
-    struct hold_sandbox_grant grants[HOLD_STRS_MAX + 16];
+    struct hold_sandbox_grant grants[HOLD_STRS_MAX + 32];
     size_t n_grants;
     uint16_t bind[HOLD_STRS_MAX], connect[HOLD_STRS_MAX];
     int keep[HOLD_CHILD_FDS + 1];
@@ -253,18 +253,58 @@ static int read_user(const char *text, uint32_t *ret_uid, uint32_t *ret_gid, str
     return 0;
 }
 
+/* The variable's value, or "". */
+static const char *variable(const struct hold_core *core, const char *name) {
+    size_t n = strlen(name);
+    for (size_t i = 0; core->environment[i]; i++)
+        if (strncmp(core->environment[i], name, n) == 0 && core->environment[i][n] == '=')
+            return core->environment[i] + n + 1;
+    return "";
+}
+
 /* PATH as the child will have it. */
 static const char *path_of(const struct hold_core *core, const struct hold_server_config *server) {
     for (size_t i = 0; server && i < server->n_env; i++)
         if (strncmp(server->env[i], "PATH=", 5) == 0)
             return server->env[i] + 5;
-    for (size_t i = 0; core->environment[i]; i++)
-        if (strncmp(core->environment[i], "PATH=", 5) == 0)
-            return core->environment[i] + 5;
-    return NULL;
+    const char *path = variable(core, "PATH");
+    return *path ? path : NULL;
 }
 
-/* What the errands read beside the model's folder: a local source, a manifest elsewhere, a CA bundle named by variable. */
+/* The virtual environment that the foreign server runs in: the one that its program lies in, else the one that is activated, else "". */
+static const char *virtual_env_of(const struct hold_core *core) {
+    static char folder[PATH_MAX];
+    const struct hold_server_config *server = &core->config->servers[0];
+    char program[PATH_MAX], mark[PATH_MAX];
+    int status;
+    if (core->config->n_servers == 0 || server->is_ours ||
+        hold_child_find(server->command[0], path_of(core, server), core->inherited->folder, program, sizeof(program), &status, NULL) < 0)
+        return variable(core, "VIRTUAL_ENV");
+    for (int up = 0; up < 2; up++)
+        *(strrchr(program, '/') ? strrchr(program, '/') : program) = '\0';
+    const char *root = program[0] == '/' ? "" : core->inherited->folder;
+    bool is_one = program[0] && (size_t) snprintf(folder, sizeof(folder), "%s%s%s", root, *root ? "/" : "", program) < sizeof(folder) &&
+                  (size_t) snprintf(mark, sizeof(mark), "%s/pyvenv.cfg", folder) < sizeof(mark) && access(mark, F_OK) == 0;
+    return is_one ? folder : variable(core, "VIRTUAL_ENV");
+}
+
+/* Where preflight looks for the packages of the server. */
+static void package_grants(const struct hold_core *core, struct lists *l) {
+    static char text[2 * PATH_MAX];
+    enum { MAX_FOLDERS = 12 };
+    int n = snprintf(text, sizeof(text), "%s:%s%s:%s", virtual_env_of(core), variable(core, "HOME"), "/.local", variable(core, "PYTHONPATH"));
+    if (n < 0 || (size_t) n >= sizeof(text))
+        return; /* what is not granted is named as not found */
+    char *rest = text;
+    for (int i = 0; i < MAX_FOLDERS && rest; i++) {
+        const char *folder = strsep(&rest, ":");
+        if (folder[0] == '/')
+            l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = folder, .access = HOLD_GRANT_READ | HOLD_GRANT_OPTIONAL };
+    }
+}
+
+/* What the errands read beside the model's folder: a local source, a manifest elsewhere, a CA bundle named by variable, the packages of
+ * a foreign server. */
 static void job_grants(const struct hold_core *core, enum hold_profile profile, struct lists *l) {
     const struct hold_config *c = core->config;
     static const char *const names[] = { "SSL_CERT_FILE=", "SSL_CERT_DIR=", "CURL_CA_BUNDLE=", "HF_TOKEN_FILE=", "HF_TOKEN_PATH=", "MODELSCOPE_API_TOKEN_FILE=",
@@ -283,14 +323,13 @@ static void job_grants(const struct hold_core *core, enum hold_profile profile, 
             if (strncmp(core->environment[i], names[k], strlen(names[k])) == 0 && core->environment[i][strlen(names[k])] == '/')
                 l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = core->environment[i] + strlen(names[k]),
                                                                          .access = HOLD_GRANT_READ | HOLD_GRANT_OPTIONAL };
+    if (profile == HOLD_PROFILE_JOB_PREFLIGHT && c->packages.n > 0)
+        package_grants(core, l);
 }
 
 /* The folder for passing files of a foreign server; hardly one starts without. */
 static const char *scratch_of(const struct hold_core *core, enum hold_profile profile) {
-    const char *folder = "/tmp";
-    for (size_t i = 0; core->environment[i]; i++)
-        if (strncmp(core->environment[i], "TMPDIR=/", 8) == 0)
-            folder = core->environment[i] + strlen("TMPDIR=");
+    const char *named = variable(core, "TMPDIR"), *folder = named[0] == '/' ? named : "/tmp";
     return profile == HOLD_PROFILE_FOREIGN && access(folder, F_OK) == 0 ? folder : NULL;
 }
 
@@ -420,6 +459,8 @@ static void job_words(struct hold_core *core, enum hold_job_kind kind) {
             option("--need", c->needs.at[i]);
         for (size_t i = 0; i < c->packages.n; i++)
             option("--package", c->packages.at[i]);
+        if (c->packages.n > 0)
+            option("--virtual-env", virtual_env_of(core));
         option_ms("--need-timeout", c->need_timeout_ms);
         return;
     }

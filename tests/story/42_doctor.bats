@@ -160,6 +160,31 @@ PY
     finding package fail foo.bar 1.10.0+cu12 ">=2" nowhere "not found" "$site"
 }
 
+@test "packages are found where the server's own python would find them, from inside the sandbox" {
+    local venv=$BATS_TEST_TMPDIR/srv/venv
+    mkdir -p "$venv/bin" "$venv/lib/python3.11/site-packages/Foo_Bar-1.10.0.dist-info"
+    printf '#!/bin/sh\nexit 0\n' > "$venv/bin/serve"
+    chmod +x "$venv/bin/serve"
+    start() { run timeout 60 env -u VIRTUAL_ENV -u PYTHONPATH "$@"; echo "$output"; }
+    local hold=("$TOP/build/release/bin/holdfast" --state-dir "$BATS_TEST_TMPDIR/state" --preflight --sandbox best-effort --package 'foo-bar>=1.9' --)
+    start "${hold[@]}" "$venv/bin/serve"
+    [ "$status" -eq 78 ] # no virtual environment, only a folder that looks like one
+    touch "$venv/pyvenv.cfg"
+    start "${hold[@]}" "$venv/bin/serve"
+    [ "$status" -eq 0 ]
+    start PATH="$venv/bin:$PATH" "${hold[@]}" serve
+    [ "$status" -eq 0 ]
+    start VIRTUAL_ENV="$venv" "${hold[@]}" true
+    [ "$status" -eq 0 ]
+    start PYTHONPATH="/none:$venv/lib/python3.11/site-packages" "${hold[@]}" true
+    [ "$status" -eq 0 ]
+    mkdir -p "$BATS_TEST_TMPDIR/home/.local/lib" && mv "$venv/lib/python3.11" "$BATS_TEST_TMPDIR/home/.local/lib/"
+    start HOME="$BATS_TEST_TMPDIR/home" "${hold[@]}" true
+    [ "$status" -eq 0 ]
+    start "${hold[@]}" "$venv/bin/serve"
+    [ "$status" -eq 78 ]
+}
+
 @test "a GPU that is asked for and not there" {
     [ ! -e /dev/nvidiactl ] || skip "this machine has one"
     run "$JOB" doctor --device cuda --json
