@@ -94,7 +94,7 @@ test)
     suite gpu sh tests/helpers/gpu.sh
     ;;
 soak)
-    export HOLD_SEEDS=${HOLD_SEEDS:-5000} HOLD_CHAOS=${HOLD_CHAOS:-3000} HOLD_KILL_ROUNDS=${HOLD_KILL_ROUNDS:-400}
+    export HOLD_SOAK=1 HOLD_SEEDS=${HOLD_SEEDS:-5000} HOLD_CHAOS=${HOLD_CHAOS:-3000} HOLD_KILL_ROUNDS=${HOLD_KILL_ROUNDS:-400}
     suite 'units, sanitized' cmocka asan
     suite fuzz sh tests/fuzz/fuzz.sh
     suite 'random models' random_models

@@ -113,3 +113,11 @@ PY
 @test "troubleshooting: every failure of the page, provoked again" {
     elsewhere troubleshooting tests/story/71_tour.bats
 }
+
+@test "pytorch-server: real classes, answers equal to our own runtime's, a crash, a stop, a rung lower" {
+    [ -n "${HOLD_SOAK:-}${HOLD_TORCH_PYTHON:-}" ] || skip "make soak runs it: it installs 5.6 GB (HOLD_TORCH_PYTHON names a python that has torch, transformers, uvicorn, pillow)"
+    example pytorch-server 3600
+    [ "$status" -ne 69 ] || skip "$(tail -n 1 <<< "$output")"
+    [ "$status" -eq 0 ]
+    [[ "$output" == *'30 greedy answers of PyTorch'*'the server crashes'*'it is back'*'cause=host_oom'*'rung=1'*'a rung lower'* ]]
+}
