@@ -45,8 +45,9 @@ ready() {
     return 1
 }
 
-@test "image_serves_as_root" {
-    box run -d --name "$NAME" --network none -m 1g -v "$MODELS:/models" holdfast-runtime:test run --model /models/little
+@test "image_serves_as_root_what_is_mounted_at_models" {
+    cp -r "$MODELS/little" "$BATS_TEST_TMPDIR/mine"
+    box run -d --name "$NAME" --network none -m 1g --user 0:0 -v "$BATS_TEST_TMPDIR/mine:/models" holdfast-runtime:test
     ready "$NAME"
     box exec "$NAME" /opt/holdfast/bin/holdfast status --json | grep -q '"ready"'
 }
