@@ -9,6 +9,9 @@ echo "holdfast: no nvcc on PATH: installing the toolkit's wheels into $kit (0.4 
 if ! "$python" -m pip --version > /dev/null 2>&1; then
     "$python" -m venv "$kit.venv" && python=$kit.venv/bin/python
 fi
+# A company's own authority is in the system's store; pip looks into one that it brings.
+store=/etc/ssl/certs/ca-certificates.crt
+if [ -z "${PIP_CERT:-}${REQUESTS_CA_BUNDLE:-}" ] && [ -s "$store" ]; then export PIP_CERT="$store"; fi
 mkdir -p "$(dirname "$kit")"
 for wheel; do echo "$wheel==13.0.*"; done > "$kit.txt"
 if ! "$python" -m pip install -q --no-deps --disable-pip-version-check --target "$kit" -r "$kit.txt" 2> "$kit.log"; then
