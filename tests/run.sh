@@ -61,6 +61,15 @@ random_models() {
     "$HOLD_TORCH_PYTHON" tests/golden/random_glm4v.py build/release/libexec/holdfast-runtime 1 "${HOLD_SEEDS:-200}" 2> /dev/null
 }
 
+# Each planted fault still fits the sources it was made for; whether its test turns red is make sabotage's matter.
+patches_fit() {
+    local p status=0
+    for p in tests/sabotage/*.patch; do
+        patch -p1 -s -f --dry-run < "$p" > /dev/null || { echo "# $p no longer fits"; status=1; }
+    done
+    return "$status"
+}
+
 lint() {
     python3 tests/lint/lint.py
     python3 tests/lint/plant.py
@@ -69,6 +78,7 @@ lint() {
     local scripts prose
     mapfile -t scripts < <(git ls-files '*.sh' .ci/run)
     mapfile -t prose < <(git ls-files '*.md' '*.c' '*.h' '*.sh' '*.py' | grep -vE 'checkpoint|golden|corpus')
+    one 'sabotage patches fit' patches_fit
     one shellcheck shellcheck -S warning "${scripts[@]}"
     one codespell codespell -q 3 -L "$(paste -sd, tests/lint/words.txt)" "${prose[@]}"
     one cppcheck cppcheck -q --std=c11 '-D__VA_OPT__(...)=__VA_ARGS__' --enable=warning,portability --inline-suppr --error-exitcode=1 --suppressions-list=tests/lint/cppcheck.txt -I . -D_GNU_SOURCE -D__x86_64__ -j2 base supervisor runtime kernels/ref

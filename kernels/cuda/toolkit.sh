@@ -3,6 +3,7 @@
 set -eu
 kit=$1
 shift
+command -v g++ > /dev/null || { echo "holdfast: nvcc needs a C++ compiler for its headers: apt-get install g++" >&2; exit 1; }
 if command -v nvcc > /dev/null || [ -x "$kit/nvidia/cu13/bin/nvcc" ]; then exit 0; fi
 python=$(command -v python3) || { echo "holdfast: no nvcc on PATH, and no python3 to install the toolkit's wheels with" >&2; exit 1; }
 echo "holdfast: no nvcc on PATH: installing the toolkit's wheels into $kit (0.4 GB)"
