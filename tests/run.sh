@@ -110,6 +110,7 @@ soak)
     suite 'random models' random_models
     suite sabotage bash tests/sabotage/run.sh
     suite stories stories tests/story/*.bats
+    suite containers stories tests/container/40_cuda_image.bats
     ;;
 cluster) suite cluster bash tests/cluster/run.sh ;;
 lint) suite lint lint ;;
