@@ -84,7 +84,9 @@ static bool is_locked_in(const struct hold_child_request *r) {
  * same allocation, lies the stack for that time. */
 struct hold_launch {
     struct hold_child_request request;
-    int report_fd;
+    _Atomic pid_t in_use;        /* the kernel writes 0 when a child in our memory leaves it, by exec or death */
+    int report_fd;               /* write end of the exec pipe; -1: a child in our memory, which fails into "fail" */
+    struct hold_child_fail fail; /* read when in_use is 0 */
     char *path;
     char *listen_digits; /* behind "LISTEN_PID=", for what only the child knows; NULL: none */
     char **argv;         /* argv[-1] is "sh": for a script without a first line */
@@ -95,8 +97,11 @@ struct hold_launch {
 
 /* ---- the child: data of its own, raw calls only ---- */
 
-static void say_and_die(int report_fd, struct hold_child_fail fail) {
-    (void) hold_raw(SYS_write, report_fd, (long) &fail, sizeof(fail), 0);
+static void say_and_die(struct hold_launch *launch, struct hold_child_fail fail) {
+    if (launch->report_fd < 0)
+        launch->fail = fail;
+    else
+        (void) hold_raw(SYS_write, launch->report_fd, (long) &fail, sizeof(fail), 0);
     for (;;)
         (void) hold_raw(SYS_exit_group, STATUS_NOT_EXECUTABLE, 0, 0, 0);
 }
@@ -150,30 +155,29 @@ static void ignore_again(const struct sigaction *inherited) {
 }
 
 static int become(void *launch_of_child) {
-    const struct hold_launch *launch = launch_of_child;
+    struct hold_launch *launch = launch_of_child;
     const struct hold_child_request *r = &launch->request;
     const struct hold_inherited *in = r->inherited;
     struct hold_child_fail fail = { .step = HOLD_STEP_FOLDER };
-    int report_fd = launch->report_fd;
     long got;
     if (in->folder[0] && (got = hold_raw(SYS_chdir, (long) in->folder, 0, 0, 0)) < 0)
-        say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_FOLDER, .sys = (int) -got });
+        say_and_die(launch, (struct hold_child_fail) { .step = HOLD_STEP_FOLDER, .sys = (int) -got });
     if (r->own_group && (got = hold_raw(SYS_setpgid, 0, 0, 0, 0)) < 0)
-        say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_GROUP, .sys = (int) -got });
+        say_and_die(launch, (struct hold_child_fail) { .step = HOLD_STEP_GROUP, .sys = (int) -got });
     const pid_t group = (pid_t) hold_raw(SYS_getpgid, 0, 0, 0, 0);
     if (r->take_terminal)
         (void) hold_raw(SYS_ioctl, 0, TIOCSPGRP, (long) &group, 0); /* TTOU is blocked; no terminal to take is no failure */
     if ((got = lay_out(r)) < 0)
-        say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_DESCRIPTORS, .sys = (int) -got });
+        say_and_die(launch, (struct hold_child_fail) { .step = HOLD_STEP_DESCRIPTORS, .sys = (int) -got });
     if (launch->listen_digits)
         put_number(launch->listen_digits, (uint64_t) hold_raw(SYS_getpid, 0, 0, 0, 0));
     ignore_again(&in->chld);
     if (in->files.rlim_cur != in->files_now)
         (void) hold_raw(SYS_prlimit64, 0, RLIMIT_NOFILE, (long) &in->files, 0);
-    if (is_locked_in(r) && hold_sandbox_enter(r->plan, report_fd, &fail.sandbox) < 0) { /* not in shared memory */
+    if (is_locked_in(r) && hold_sandbox_enter(r->plan, launch->report_fd, &fail.sandbox) < 0) { /* not in shared memory */
         fail.step = HOLD_STEP_SANDBOX;
         fail.sys = fail.sandbox.sys;
-        say_and_die(report_fd, fail);
+        say_and_die(launch, fail);
     }
     /* Pending signals arrive here or after exec; none was lost while they were blocked. */
     (void) hold_raw(SYS_rt_sigprocmask, SIG_SETMASK, (long) &in->mask, 0, HOLD_SIGNAL_SET_BYTES);
@@ -187,7 +191,7 @@ static int become(void *launch_of_child) {
             (void) hold_raw(SYS_execve, (long) "/bin/sh", (long) (launch->argv - 1), (long) launch->envp, 0);
         }
     }
-    say_and_die(report_fd, (struct hold_child_fail) { .step = HOLD_STEP_EXEC, .sys = (int) -got });
+    say_and_die(launch, (struct hold_child_fail) { .step = HOLD_STEP_EXEC, .sys = (int) -got });
     return 0;
 }
 
@@ -208,6 +212,10 @@ static char *copy_word(char **at, const char *word) {
     return to;
 }
 
+static struct hold_launch *launch_in(char *memory) {
+    return (struct hold_launch *) (void *) (memory + STACK_BYTES);
+}
+
 /* One allocation: stack, struct, pointers, text. Lives until exec is known or the child is reaped. */
 static struct hold_launch *prepare(const struct hold_child_request *r, int *ret_status, void **ret_memory, struct hold_err *err) {
     static const char listen_pid[] = "LISTEN_PID=";
@@ -220,10 +228,10 @@ static struct hold_launch *prepare(const struct hold_child_request *r, int *ret_
         hold_fail(err, HOLD_E_LIMIT, ENOMEM, "prepare '%s'", r->argv[0]);
         return NULL;
     }
-    struct hold_launch *launch = (struct hold_launch *) (void *) (memory + STACK_BYTES);
+    struct hold_launch *launch = launch_in(memory);
     char **words = (char **) (void *) (launch + 1);
     char *text = (char *) (words + n_argv + n_envp + 4);
-    *launch = (struct hold_launch) { .request = *r, .argv = words + 1, .envp = words + n_argv + 2 };
+    *launch = (struct hold_launch) { .request = *r, .in_use = 1, .report_fd = -1, .argv = words + 1, .envp = words + n_argv + 2 };
     launch->argv[-1] = copy_word(&text, "sh");
     for (size_t i = 0; i < n_argv; i++)
         launch->argv[i] = copy_word(&text, r->argv[i]);
@@ -241,44 +249,70 @@ static struct hold_launch *prepare(const struct hold_child_request *r, int *ret_
 }
 
 /* A fork copies page tables, and every page that either side then writes to: half of a small program's start. Until exec the
- * child needs nothing but its own data and raw calls, so it runs in our memory, and we go on. Entering the sandbox takes the
- * C library, and so a memory of its own. */
-static pid_t start(struct hold_launch *launch, void *memory) {
-    if (!is_locked_in(&launch->request))
-        return clone(become, (char *) memory + STACK_BYTES, CLONE_VM | SIGCHLD, launch);
-    pid_t pid = fork();
-    if (pid == 0)
-        become(launch);
-    return pid;
+ * child needs nothing but its own data and raw calls, so it runs in our memory, and we go on; there it also leaves word of a
+ * failure, and a pipe less is made and unmade. */
+static pid_t start_in_our_memory(struct hold_launch *launch, char *memory) {
+    return clone(become, memory + STACK_BYTES, CLONE_VM | CLONE_CHILD_CLEARTID | SIGCHLD, launch, NULL, NULL, &launch->in_use);
 }
 
-int hold_child_spawn(const struct hold_child_request *r, struct hold_child *ret_child, int *ret_status, struct hold_err *err) {
-    hold_autofree void *memory = NULL;
+/* Entering the sandbox takes the C library, and so a memory of its own. */
+static pid_t start_in_its_own(struct hold_launch *launch, int *ret_read_end, struct hold_err *err) {
     int ends[2];
-    struct hold_launch *launch = prepare(r, ret_status, &memory, err);
-    if (!launch)
-        return -1;
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) /* what the child writes always fits */
         return hold_fail(err, HOLD_E_IO, errno, "make the exec pipe");
     hold_autofd read_end = ends[0];
     hold_autofd write_end = ends[1];
-    if (write_end < first_free_fd(r)) { /* laying out the handed-over descriptors would overwrite it */
-        int moved = fcntl(write_end, F_DUPFD_CLOEXEC, first_free_fd(r));
+    int least = first_free_fd(&launch->request);
+    if (write_end < least) { /* laying out the handed-over descriptors would overwrite it */
+        int moved = fcntl(write_end, F_DUPFD_CLOEXEC, least);
         if (moved < 0)
             return hold_fail(err, HOLD_E_IO, errno, "move the exec pipe");
         close(write_end);
         write_end = moved;
     }
     launch->report_fd = write_end;
-    pid_t pid = start(launch, memory);
+    pid_t pid = fork();
+    if (pid == 0)
+        become(launch);
+    if (pid > 0)
+        *ret_read_end = hold_take_fd(&read_end);
+    return pid < 0 ? hold_fail(err, HOLD_E_IO, errno, "fork") : pid;
+}
+
+int hold_child_spawn(const struct hold_child_request *r, struct hold_child *ret_child, int *ret_status, struct hold_err *err) {
+    hold_autofree void *memory = NULL;
+    hold_autofd read_end = -1;
+    struct hold_launch *launch = prepare(r, ret_status, &memory, err);
+    if (!launch)
+        return -1;
+    pid_t pid = is_locked_in(r) ? start_in_its_own(launch, &read_end, err) : start_in_our_memory(launch, memory);
     if (pid < 0)
-        return hold_fail(err, HOLD_E_IO, errno, "fork");
+        return is_locked_in(r) ? -1 : hold_fail(err, HOLD_E_IO, errno, "fork");
 
     /* Both sides make the group: whoever signals it first finds it. After the child's exec this fails, and is not needed. */
     if (r->own_group)
         (void) setpgid(pid, pid);
     *ret_child = (struct hold_child) { .pid = pid, .exec_fd = hold_take_fd(&read_end), .memory = hold_take_ptr(&memory), .own_group = r->own_group };
     return 0;
+}
+
+/* 1 and what the child said (step NONE: nothing, it became the program), or 0: it is still on its way. */
+static int read_fail(const struct hold_child *child, struct hold_child_fail *ret_fail) {
+    const struct hold_launch *launch = launch_in(child->memory);
+    ssize_t n;
+    *ret_fail = (struct hold_child_fail) { .step = HOLD_STEP_NONE };
+    if (child->exec_fd < 0) {
+        if (launch->in_use)
+            return 0;
+        *ret_fail = launch->fail;
+        return 1;
+    }
+    do
+        n = read(child->exec_fd, ret_fail, sizeof(*ret_fail));
+    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t) sizeof(*ret_fail))
+        ret_fail->step = HOLD_STEP_NONE;
+    return n >= 0 || errno != EAGAIN;
 }
 
 int hold_child_exec_result(struct hold_child *child, const char *name, const struct hold_sandbox_plan *plan, int *ret_status, struct hold_err *err) {
@@ -288,18 +322,13 @@ int hold_child_exec_result(struct hold_child *child, const char *name, const str
 #undef X
     };
     struct hold_child_fail fail;
-    ssize_t n;
-    do
-        n = read(child->exec_fd, &fail, sizeof(fail));
-    while (n < 0 && errno == EINTR);
-    if (n < 0 && errno == EAGAIN)
+    if (read_fail(child, &fail) == 0)
         return 0;
     hold_close_fd(&child->exec_fd);
-    if (n != (ssize_t) sizeof(fail)) {
-        free(child->memory); /* the write end closes with exec or death, both after the memory was left */
-        child->memory = NULL;
+    free(child->memory); /* nobody works with it any more: a child in it left it, another one has its own */
+    child->memory = NULL;
+    if (fail.step == HOLD_STEP_NONE)
         return 1;
-    }
     if (fail.step == HOLD_STEP_SANDBOX && plan) {
         *ret_status = HOLD_EXIT_SANDBOX;
         (void) hold_sandbox_fail_say(plan, &fail.sandbox, err);

@@ -46,8 +46,8 @@ struct hold_child_request {
 /* A started process. pid 0: none. The caller owns the descriptors (-1: none) and closes them with hold_child_forget. */
 struct hold_child {
     pid_t pid;   /* its number until we reap it, and nobody else does: no descriptor of it is needed to signal it */
-    int exec_fd; /* read end of the exec-error pipe: end of file means that exec succeeded */
-    void *memory; /* what it works with until exec; ours to free afterwards */
+    void *memory; /* what it works with until exec; not NULL: hold_child_exec_result has not said yet whether it became the program */
+    int exec_fd;  /* can be read when that is known; -1: a child that is not locked in, for which nothing wakes us but its death */
     bool own_group;
 };
 
@@ -67,7 +67,7 @@ enum hold_child_step {
     HOLD_STEP_COUNT
 };
 
-/* What the child sends through the pipe when it cannot become the program. */
+/* What the child says when it cannot become the program. */
 struct hold_child_fail {
     uint32_t step; /* enum hold_child_step */
     int32_t sys;
@@ -77,12 +77,12 @@ struct hold_child_fail {
 /* "no process": what a zeroed member holds. */
 struct hold_child hold_child_none(void);
 
-/* Starts the child and returns at once; whether exec succeeds is told by exec_fd. The request is copied. Fails when argv[0] cannot be found (code MISSING,
+/* Starts the child and returns at once; hold_child_exec_result tells whether exec succeeds. The request is copied. Fails when argv[0] cannot be found (code MISSING,
  * status 127) or is no executable file (DENIED, 126), or fork is refused (IO, status 0 in *ret_status). */
 HOLD_MUST int hold_child_spawn(const struct hold_child_request *request, struct hold_child *ret_child, int *ret_status, struct hold_err *err);
 
-/* Reads exec_fd without blocking: 1 exec succeeded, 0 not known yet, -1 failed: err says what, *ret_status is 127, 126, 100
- * (sandbox) or 66. Closes exec_fd unless 0. name and plan are for the sentence. */
+/* Needs child->memory. Does not block: 1 exec succeeded, 0 not known yet, -1 failed: err says what, *ret_status is 127, 126, 100
+ * (sandbox) or 66. Unless 0, closes exec_fd and frees memory. name and plan are for the sentence. */
 HOLD_MUST int hold_child_exec_result(struct hold_child *child, const char *name, const struct hold_sandbox_plan *plan, int *ret_status,
                                      struct hold_err *err);
 

@@ -225,14 +225,15 @@ const char *hold_core_program(const struct hold_member *m) {
     return !m ? "holdfast-job" : m->config->n_command ? m->config->command[0] : m->config->name;
 }
 
-static void on_exec(struct hold_core *core, unsigned index) {
+static void on_exec(struct hold_core *core, unsigned index, uint64_t now_ms) {
     struct hold_member *m = index < core->n_members ? &core->members[index] : NULL;
     struct hold_child *child = m ? &m->child : &core->job.child;
-    if (child->exec_fd < 0)
+    if (!child->memory)
         return;
     int fd = child->exec_fd, status = 0;
     struct hold_err err = { 0 };
-    hold_loop_drop(&core->loop, fd); /* before it is closed: a child being started elsewhere may hold a copy */
+    if (fd >= 0)
+        hold_loop_drop(&core->loop, fd); /* before it is closed: a child being started elsewhere may hold a copy */
     const char *name = m ? m->config->name : "holdfast-job";
     struct hold_sandbox_plan *plan = m ? m->plan : core->job.plan;
     int result = hold_child_exec_result(child, hold_core_program(m), plan, &status, &err);
@@ -240,7 +241,9 @@ static void on_exec(struct hold_core *core, unsigned index) {
         result = -1;
         status = HOLD_EXIT_SANDBOX;
     }
-    if (result == 0 && hold_loop_add(&core->loop, fd, HOLD_ON_EXEC, (uint16_t) index, EPOLLIN, &err) < 0)
+    if (result == 0 && fd < 0)
+        core->settle_ms = HOLD_MIN(core->settle_ms, now_ms + HOLD_SETTLE_MS);
+    else if (result == 0 && hold_loop_add(&core->loop, fd, HOLD_ON_EXEC, (uint16_t) index, EPOLLIN, &err) < 0)
         hold_log_err(&err);
     if (result < 0) { /* the death follows */
         *(m ? &m->exec_status : &core->job.exec_status) = status;
@@ -275,7 +278,7 @@ static void dispatch(struct hold_core *core, const struct hold_ready *r, uint64_
             hold_signals_on(core, sig, sender, now_ms);
         return;
     case HOLD_ON_EXEC:
-        on_exec(core, r->index);
+        on_exec(core, r->index, now_ms);
         return;
     case HOLD_ON_CONTROL:
         hold_hear_control(core, r->index, now_ms);
@@ -419,8 +422,8 @@ static void settle_start(struct hold_core *core, uint64_t now_ms) {
     open_unix(core);
     hold_act_publish(core, now_ms); /* "loading", before an exec that is known by now makes it more */
     for (size_t i = 0; i < core->n_members; i++)
-        on_exec(core, (unsigned) i);
-    on_exec(core, HOLD_CORE_JOB);
+        on_exec(core, (unsigned) i, now_ms);
+    on_exec(core, HOLD_CORE_JOB, now_ms);
 }
 
 static void on_time(struct hold_core *core, uint64_t now_ms) {

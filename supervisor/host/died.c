@@ -19,9 +19,10 @@ static void read_exec_result(struct hold_core *core, struct hold_child *child, c
                              char text[HOLD_ERR_TEXT_BYTES]) {
     struct hold_err err = { 0 };
     int found = 0;
-    if (child->exec_fd < 0)
+    if (!child->memory)
         return;
-    hold_loop_drop(&core->loop, child->exec_fd);
+    if (child->exec_fd >= 0)
+        hold_loop_drop(&core->loop, child->exec_fd);
     if (hold_child_exec_result(child, name, plan, &found, &err) >= 0)
         return;
     *status = found;

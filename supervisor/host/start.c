@@ -513,7 +513,7 @@ static int control_pair(int *ret_ours, int *ret_theirs, struct hold_err *err) {
 }
 
 static int watch(struct hold_core *core, const struct hold_child *child, int control_fd, int index, uint64_t now_ms, struct hold_err *err) {
-    if (core->config->sandbox == HOLD_SANDBOX_OFF) /* nothing hangs on the moment of its exec; a failure is a death, which is seen at once */
+    if (child->exec_fd < 0) /* nothing hangs on the moment of its exec; a failure is a death, which is seen at once */
         core->settle_ms = HOLD_MIN(core->settle_ms, now_ms + HOLD_SETTLE_MS);
     else if (hold_loop_add(&core->loop, child->exec_fd, HOLD_ON_EXEC, (uint16_t) index, EPOLLIN, err) < 0)
         return -1;

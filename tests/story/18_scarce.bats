@@ -34,20 +34,36 @@ may_mount() { [ "$(id -u)" -eq 0 ] && unshare --mount true 2> /dev/null || skip 
     [ -z "$stderr" ]
 }
 
-@test "descriptors run out in mid-life: the next starts are tried again until there are some, and nothing leaks" {
+# starve ARG...: a server that ends all the time, started with ARGs; once it runs, process 1 may hold no further descriptor.
+starve() {
     [ "$(id -u)" -eq 0 ] || skip "needs root to raise a limit again"
     prlimit --nofile=100:4096 true || skip "limits cannot be set here"
-    bash -c "ulimit -Hn 4096; exec '$HOLD' --log-level info --restart on-failure --restart-delay 50ms --restart-cap 100ms --restart-budget 50 -- '$FAKE' --exit-after 200 --code 5" > out 2> "$LOG" 3>&- 9<&- &
+    bash -c "ulimit -Hn 4096; exec '$HOLD' --log-level info --restart on-failure --restart-delay 50ms --restart-cap 100ms --restart-budget 50 $* -- sh -c 'sleep 0.2; exit 5'" > out 2> "$LOG" 3>&- 9<&- &
     HOLD_PID=$!
     wait_for '[ "$(n_ev spawn)" -ge 1 ]'
     prlimit --nofile=6:4096 --pid "$HOLD_PID"
-    wait_for '[ "$(n_ev diagnosis resources)" -ge 3 ]'
+}
+
+fed_again() { # its starts go on, and nothing leaked
     n=$(n_ev spawn)
     prlimit --nofile=4096:4096 --pid "$HOLD_PID"
     wait_for "[ \"\$(n_ev spawn)\" -ge $((n + 3)) ]"
     [ "$(find "/proc/$HOLD_PID/fd" | wc -l)" -lt 30 ]
     kill "$HOLD_PID"
     finish
+}
+
+@test "descriptors run out in mid-life: the server starts all the same, with our own output, and that is told" {
+    starve
+    wait_for '[ "$(n_ev warn "no lines are kept of this life")" -ge 3 ]'
+    [ "$(n_ev diagnosis resources)" -eq 0 ]
+    fed_again
+}
+
+@test "descriptors run out in mid-life of a sandboxed server: the next starts are tried again until there are some, and nothing leaks" {
+    starve --sandbox best-effort
+    wait_for '[ "$(n_ev diagnosis resources)" -ge 3 ]'
+    fed_again
 }
 
 @test "no process may be made, no memory is left: 79, retried, and the message names it" {
