@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes helm/holdfast/values.schema.json and the table of values in its README.md from values.yaml, and the dashboard from dashboard.py.
+"""Makes helm/holdfast/values.schema.json and the table of values in its README.md from values.yaml, the
+dashboard from dashboard.py, and the list of keys that may not be null.
 
   chart.py [--check]     --check changes nothing and fails when one of them is stale
 values.yaml is written in a narrow style, read here without a YAML library: block maps, two blanks a level, flow values on one line;
@@ -15,18 +16,29 @@ import dashboard
 
 CHART = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'helm', 'holdfast')
 STRING = {'type': 'string'}
-STRINGS = {'type': 'object', 'additionalProperties': STRING}
+INT_MAX = 2 ** 31 - 1  # Kubernetes' own integers end there
+INTEGER = {'type': 'integer', 'minimum': 0, 'maximum': INT_MAX}
+QUALIFIED = '^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$'
 
 
 def closed(required=(), **properties):
     return {'type': 'object', 'additionalProperties': False, **({'required': list(required)} if required else {}), 'properties': properties}
 
 
+def named_as(pattern, value):
+    return {'type': 'object', 'additionalProperties': False, 'patternProperties': {pattern: value}}
+
+
 QUANTITY = {'type': ['string', 'integer', 'number'], 'pattern': '^[0-9]+(\\.[0-9]+)?(m|[kKMGTPE]i?)?$'}
 QUANTITIES = {'type': 'object', 'additionalProperties': QUANTITY}
 ANY_OBJECT = {'type': 'object'}
+BOOLEAN = {'type': 'boolean'}
+SECURITY = {'runAsNonRoot': BOOLEAN, 'runAsUser': INTEGER, 'runAsGroup': INTEGER, 'seccompProfile': closed(['type'], type=STRING, localhostProfile=STRING),
+            'seLinuxOptions': ANY_OBJECT, 'appArmorProfile': closed(['type'], type=STRING, localhostProfile=STRING), 'windowsOptions': ANY_OBJECT}
 DEFINITIONS = {  # pieces of Kubernetes' own types that values are made of
-    'strings': STRINGS,
+    'labels': named_as(QUALIFIED, {'type': 'string', 'pattern': '^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$'}),
+    'annotations': named_as(QUALIFIED, STRING),
+    'seriesLabels': named_as('^[a-zA-Z_][a-zA-Z0-9_]*$', STRING),
     'amount': {'type': ['integer', 'string', 'null'], 'minimum': 0, 'maximum': 10000, 'pattern': '^[0-9]+%$'},
     'named': {'type': 'object', 'required': ['name'], 'properties': {'name': {'type': 'string', 'minLength': 1}}},
     'mount': {'type': 'object', 'required': ['name', 'mountPath'], 'properties': {'name': STRING, 'mountPath': {'type': 'string', 'pattern': '^/'}}},
@@ -39,6 +51,12 @@ DEFINITIONS = {  # pieces of Kubernetes' own types that values are made of
     'spread': closed(['maxSkew', 'topologyKey', 'whenUnsatisfiable'], maxSkew={'type': 'integer', 'minimum': 1}, topologyKey=STRING,
                      whenUnsatisfiable={'enum': ['DoNotSchedule', 'ScheduleAnyway']}, minDomains={'type': 'integer'}, labelSelector=ANY_OBJECT,
                      matchLabelKeys={'type': 'array'}, nodeAffinityPolicy=STRING, nodeTaintsPolicy=STRING),
+    'strategy': closed(type={'enum': ['RollingUpdate', 'Recreate', 'OnDelete']},
+                       rollingUpdate=closed(maxSurge={'type': ['integer', 'string']}, maxUnavailable={'type': ['integer', 'string']}, partition=INTEGER)),
+    'podSecurity': closed(**SECURITY, fsGroup=INTEGER, fsGroupChangePolicy={'enum': ['OnRootMismatch', 'Always']}, supplementalGroups={'type': 'array', 'items': INTEGER},
+                          supplementalGroupsPolicy=STRING, seLinuxChangePolicy=STRING, sysctls={'type': 'array', 'items': closed(['name', 'value'], name=STRING, value=STRING)}),
+    'security': closed(**SECURITY, allowPrivilegeEscalation=BOOLEAN, readOnlyRootFilesystem=BOOLEAN, privileged=BOOLEAN, procMount=STRING,
+                       capabilities=closed(add={'type': 'array', 'items': STRING}, drop={'type': 'array', 'items': STRING})),
     'peer': closed(ipBlock=ANY_OBJECT, namespaceSelector=ANY_OBJECT, podSelector=ANY_OBJECT),
 }
 # Names that other charts use: known to the schema so that a template can refuse them by naming ours (templates/_checks.tpl).
@@ -59,7 +77,7 @@ def scalar(text):
     if text in ('true', 'false'):
         return {'type': 'boolean'}
     if re.fullmatch(r'-?[0-9]+', text):
-        return {'type': 'integer', 'minimum': 0}
+        return dict(INTEGER)
     return {'type': 'string'}
 
 
@@ -127,6 +145,12 @@ def table(rows):
     return ''.join(out)
 
 
+def defaults(rows):
+    """The keys that cannot be null, with their defaults: a number, a word, or a map of the chart's own. Null is empty for the others."""
+    wanted = {name: default or '' for name, _, default, _, piece in rows if not raw(rows, name) and default not in ('null', '{}', '[]', '""') and '$ref' not in piece}
+    return json.dumps(wanted, indent=2) + '\n'
+
+
 def main():
     rows = read(os.path.join(CHART, 'values.yaml'))
     nameless = [n for n, _, d, t, p in rows if not t and not raw(rows, n) and (d is not None or p)]
@@ -136,6 +160,7 @@ def main():
     with open(readme, encoding='utf-8') as f:
         text = f.read()
     wanted = {os.path.join(CHART, 'values.schema.json'): schema(rows),
+              os.path.join(CHART, 'files', 'defaults.json'): defaults(rows),
               os.path.join(CHART, 'files', 'dashboard.json'): dashboard.dashboard(),
               readme: re.sub(r'(<!-- values -->\n).*?(<!-- end -->\n)', lambda m: m[1] + table(rows) + m[2], text, flags=re.S)}
     stale = 0

@@ -1,4 +1,6 @@
-"""Planted faults of the chart, most of them seen in published charts: each must turn the promise that it names red. TAP."""
+"""Planted faults of the chart, most of them seen in published charts: each must turn the promise that it names red.
+plant.py [WORD] plants those of promises whose name contains WORD. TAP.
+"""
 import os
 import shutil
 import subprocess
@@ -15,7 +17,7 @@ FAULTS = [  # promise, file, before, after
     ('two_releases', 'templates/_helpers.tpl', 'app.kubernetes.io/instance: {{ .Release.Name | quote }}', 'release: test'),
     ('budgets_are_computed', 'templates/_pod.tpl', 'divf $budget $v.probes.startup.period | ceil | int64', 'div $budget $v.probes.startup.period'),
     ('keda_takes_no_data', 'templates/autoscaling.yaml', 'ignoreNullValues: "false"', 'ignoreNullValues: "true"'),
-    ('shared_memory', 'templates/_pod.tpl', '(gt (int .Values.gpu.count) 1)', '(gt (int .Values.gpu.count) 9)'),
+    ('shared_memory', 'templates/_pod.tpl', '(gt (int (include "holdfast.gpus" .)) 1)', '(gt (int .Values.gpu.count) 1)'),
     ('shared_memory', 'templates/_pod.tpl', 'emptyDir: {medium: Memory, sizeLimit: {{ $shm | quote }}}', 'emptyDir: {medium: Memory}'),
     ('a_changed_configuration', 'templates/_pod.tpl', '($v.config | toJson | sha256sum)', '"x"'),
     ('unknown_keys', 'values.schema.json', '"additionalProperties": false,\n      "properties": {\n        "registry"', '"properties": {\n        "registry"'),
@@ -28,6 +30,16 @@ FAULTS = [  # promise, file, before, after
     ('the_test_pod', 'templates/tests.yaml', '"app.kubernetes.io/component" "test"', '"app.kubernetes.io/component" "server"'),
     ('alerts_fire', 'templates/prometheusrule.yaml', '_progress_last_timestamp_seconds{phase=~"loading|warming",', '_progress_last_timestamp_seconds{'),
     ('random_values', 'templates/serviceaccount.yaml', '{{ include "holdfast.serviceAccountName" . | quote }}', '{{ include "holdfast.serviceAccountName" . }}'),
+    ('names_of_releases', 'templates/_helpers.tpl', '(gt (len $fits) 46)', '(gt (len $fits) 63)'),
+    ('names_of_releases', 'templates/_helpers.tpl', '(hasPrefix (printf "%s-" $name) $whole)', '(contains $name $whole)'),
+    ('names_of_releases', 'templates/_helpers.tpl', 'name: {{ include "holdfast.fullname" . | quote }}\nlabels', 'name: {{ include "holdfast.fullname" . }}\nlabels'),
+    ('null_is_empty', 'templates/_pod.tpl', '($v.podLabels | default dict)', '$v.podLabels'),
+    ('contradictions', 'templates/_checks.tpl', 'if kindIs "invalid" $at', 'if false'),
+    ('texts_arrive', 'templates/tests.yaml', '{{ printf "--text=%s" .Values.tests.text | quote }}', '--text={{ .Values.tests.text }}'),
+    ('budgets_are_computed', 'templates/_helpers.tpl', '(max (int $p.margin) (int $p.period))', '(int $p.margin)'),
+    ('the_scaling_query', 'templates/autoscaling.yaml', 'tgi_(queue_size|batch_current_size)|', ''),
+    ('the_network_policy', 'templates/networkpolicy.yaml', 'regexMatch "^https?://" .', 'not (hasPrefix "hf://" .)'),
+    ('no_secret', 'templates/tests.yaml', '(list "HOLDFAST_API_KEY" "VLLM_API_KEY")', '(list "HOLDFAST_API_KEY")'),
     ('no_token', 'templates/tests.yaml', '  automountServiceAccountToken: false\n', ''),
 ]
 
@@ -35,6 +47,8 @@ FAULTS = [  # promise, file, before, after
 def main():
     failed = 0
     for promise, name, before, after in FAULTS:
+        if sys.argv[1:] and sys.argv[1] not in promise:
+            continue
         with tempfile.TemporaryDirectory() as d:
             copy = shutil.copytree(CHART, os.path.join(d, 'holdfast'))
             path = os.path.join(copy, name)

@@ -18,7 +18,7 @@ with open(os.path.join(CHART, 'values.schema.json'), encoding='utf-8') as f:
 def helm(values=None, release='x', version=HIGHEST, namespace='default', file=None, chart=CHART):
     """(text, '') or ('', what helm said)."""
     command = ['helm', 'template', release, chart, '--kube-version', version, '--namespace', namespace, '-f', file or '-']
-    r = subprocess.run(command, input=None if file else json.dumps(values or {}), capture_output=True, text=True)
+    r = subprocess.run(command, input=None if file else json.dumps(values or {}, ensure_ascii=False), capture_output=True, text=True)
     return (r.stdout, '') if r.returncode == 0 else ('', r.stderr)
 
 
@@ -90,8 +90,9 @@ def value(rng, schema, depth=0):
         if sub.get('deprecated') or (name not in schema.get('required', []) and rng.random() < 0.5):
             continue
         out[name] = value(rng, sub, depth + 1)
-    if isinstance(schema.get('additionalProperties'), dict) and rng.random() < 0.5:
-        out['key'] = value(rng, schema['additionalProperties'], depth + 1)
+    for sub in [schema['additionalProperties']] if isinstance(schema.get('additionalProperties'), dict) else schema.get('patternProperties', {}).values():
+        if rng.random() < 0.5:
+            out['key'] = value(rng, sub, depth + 1)
     return out
 
 
@@ -127,8 +128,8 @@ def random_values(seed):
 def settle(v):
     """Takes back what contradicts the rest."""
     at = lambda name: v.get(name, {})
-    if v.get('grace', 25) < v.get('prestopDelay', 5):
-        v['prestopDelay'] = min(v.setdefault('grace', 25), 5)
+    if v.get('grace', 25) < (v.get('prestopDelay') or 0):
+        v['prestopDelay'] = None
     if v.get('preset'):
         v.pop('command', None)
         v.setdefault('image', {})['repository'] = 'vllm/vllm-openai'
@@ -179,6 +180,6 @@ def spoilt(rng, schema=None, path=''):
         return path, 'no-such-word'
     kind = schema.get('type')
     kinds = kind if isinstance(kind, list) else [kind]
-    wrong = {'integer': [-1], 'string': [['a'], True], 'boolean': ['yes'], 'array': ['a'], 'object': ['a'], None: []}
+    wrong = {'integer': [-1], 'string': [['a'], True], 'boolean': ['yes'], 'array': ['a'], 'object': ['a'], 'null': [], None: []}
     choices = [w for k in kinds for w in wrong[k]] + ([schema['maximum'] + 1] if 'maximum' in schema else []) + (['?!'] if 'pattern' in schema else [])
     return path, rng.choice(choices or ['a'])

@@ -135,9 +135,8 @@ CONTRADICTIONS = [
     ({'ready': 'notify'}, 'ready, startup, live, warmup'),
     ({'live': 'tcp://127.0.0.1:1'}, 'ready, startup, live, warmup'),
     ({'install': {'enabled': True}}, 'install.enabled'),
-    ({'command': ['s'], 'install': {'enabled': True, 'path': '/models'}}, 'install.path and cache.mountPath'),
     ({'service': {'port': 8181}}, 'service.port and service.statusPort'),
-    ({'grace': 2}, 'prestopDelay'),
+    ({'grace': 2, 'prestopDelay': 3}, 'prestopDelay'),
     ({'cache': {'type': 'hostPath'}}, 'cache.hostPath'),
     ({'cache': {'hostPath': '/a'}}, 'cache.hostPath'),
     ({'cache': {'type': 'none', 'existingClaim': 'c'}}, 'cache.existingClaim'),
@@ -154,6 +153,27 @@ CONTRADICTIONS = [
     ({'keda': {'enabled': True, 'serverAddress': 'http://p', 'minReplicas': 0}}, 'keda.query'),
     ({'serviceMonitor': {'enabled': True}, 'podMonitor': {'enabled': True}}, 'serviceMonitor.enabled and podMonitor.enabled'),
     ({'pdb': {'enabled': True, 'minAvailable': 1, 'maxUnavailable': 1}}, 'pdb.minAvailable and pdb.maxUnavailable'),
+    ({'strategy': {'type': 'OnDelete'}}, 'strategy.type'),
+    ({'kind': 'StatefulSet', 'strategy': {'type': 'Recreate'}}, 'strategy.type'),
+    ({'cache': {'type': 'hostPath', 'hostPath': '/srv/../etc'}}, 'cache.hostPath'),
+    ({'cache': {'subPath': '../other'}}, 'cache.subPath'),
+    ({'model': {'source': 'https://user:secret@host/m/'}}, 'model.source'),
+    ({'model': {'source': ['hf://a/b', 's3://key:secret@bucket/m']}}, 'model.source'),
+    ({'gpu': {'count': 1}, 'resources': {'limits': {'nvidia.com/gpu': 2}}}, 'gpu.count and resources.limits'),
+    ({'extraArgs': ['--grace=60s']}, 'extraArgs: --grace is grace'),
+    ({'extraArgs': ['--status-listen', ':1']}, 'extraArgs: --status-listen is service.statusPort'),
+    ({'command': ['s'], 'extraArgs': ['--', 'other']}, 'extraArgs: -- ends'),
+    ({'extraVolumes': [{'name': 'tmp', 'emptyDir': {}}]}, 'extraVolumes: the pod has a volume tmp'),
+    ({'kind': 'StatefulSet', 'cache': {'type': 'pvc'}, 'extraVolumes': [{'name': 'models', 'emptyDir': {}}]}, 'extraVolumes: the pod has a volume models'),
+    ({'extraContainers': [{'name': 'server', 'image': 'a'}]}, 'extraContainers and initContainers: the pod has a container server'),
+    ({'initContainers': [{'name': 'fetch', 'image': 'a'}], 'model': {'source': 'hf://a/b', 'fetchBy': 'init'}}, 'extraContainers and initContainers: the pod has a container fetch'),
+    ({'extraVolumeMounts': [{'name': 'tmp', 'mountPath': '/models/'}]}, 'two volumes at /models/ of the container server'),
+    ({'cache': {'mountPath': '/tmp'}}, 'two volumes at /tmp of the container server'),
+    ({'command': ['s'], 'install': {'enabled': True, 'path': '/models'}}, 'cache.mountPath, install.path and extraVolumeMounts'),
+    ({'extraVolumeMounts': [{'name': 'nowhere', 'mountPath': '/a'}]}, 'extraVolumeMounts: the pod has no volume nowhere'),
+    ({'grace': None}, 'grace: null is no value for it; leave the key out for its default, 25'),
+    ({'probes': None}, 'probes: null'),
+    ({'cache': {'accessModes': None}}, 'cache.accessModes: null'),
 ]
 
 
@@ -168,6 +188,41 @@ def every_check_of_the_templates_has_its_contradiction_here():
     named = [words for _, words in CONTRADICTIONS] + ['model.sources', 'probes.startup.backstop', '%s']
     for check in checks:
         assert any(check.startswith(w) or w.startswith(check) or w in check for w in named), f'{check}: no test'
+
+
+def null_is_empty_for_what_may_be_empty_and_refused_by_name_for_the_rest():
+    with open(os.path.join(CHART, 'files', 'defaults.json'), encoding='utf-8') as f:
+        needed = json.load(f)
+    with open(os.path.join(CHART, 'values.yaml'), encoding='utf-8') as f:
+        values = yaml.safe_load(f)
+
+    def leaves(at, path):
+        for name, v in at.items():
+            sub = f'{path}{name}'
+            if sub in needed and isinstance(v, dict):
+                yield from leaves(v, sub + '.')
+            else:
+                yield sub, v
+    keys = dict(leaves(values, ''))
+    for path, v in keys.items():  # a number, a word or a truth is needed, a list or a map of the user's is not
+        assert (path in needed) == (v not in (None, '', {}, []) and path not in ('resources', 'fetchJob.resources', 'podSecurityContext', 'securityContext', 'dashboard.labels')), path
+    nothing = {}
+    for path in keys:
+        if path not in needed and path not in ('model.existingSecretKey',):
+            at = nothing
+            for name in path.split('.')[:-1]:
+                at = at.setdefault(name, {})
+            at[path.split('.')[-1]] = None
+    on = {name: {'enabled': True} for name in ('hpa', 'pdb', 'serviceMonitor', 'prometheusRule', 'networkPolicy', 'dashboard')}
+    for more in ({}, {'command': ['s'], 'install': {'enabled': True}}):
+        text, error = helm({**nothing, **{k: {**nothing.get(k, {}), **v} for k, v in on.items()}, **more})
+        assert not error, error
+        assert not re.search(r'null|<nil>|no value', text.replace('HoldfastNull', '')), re.findall(r'.*(?:null|<nil>|no value).*', text)[:3]
+        with tempfile.TemporaryDirectory() as d:
+            with open(os.path.join(d, 'r.yaml'), 'w', encoding='utf-8') as f:
+                f.write(text)
+            ok, said = valid(HIGHEST, [d])
+            assert ok, said
 
 
 # ---- what is promised of a render ----
@@ -219,6 +274,68 @@ def two_releases_in_one_namespace_share_nothing():
     assert 'hostname' not in pod(a) and one(a, 'Service', 'one-holdfast')['spec']['selector'] != one(b, 'Service', 'two-holdfast')['spec']['selector']
 
 
+def names_of_releases_never_meet_and_always_fit():
+    def names(release, values=None):
+        return [(d['kind'], d['metadata']['name']) for d in rendered({'model': {'source': 'hf://a/b'}, 'cache': {'type': 'pvc'}, 'fetchJob': {'enabled': True}, 'dashboard': {'enabled': True}, **(values or {})}, release=release)]
+    longest = 'a' * 53
+    releases = ['a', 'holdfast', 'a-holdfast', 'holdfast-a', 'a-holdfast-holdfast', '7', 'r7', 'my.app', 'my-app', longest, 'a' * 52 + 'b', 'holdfast-' + 'b' * 44, 'true', '0123', '1e3', '0x1f']
+    seen = {}
+    for release in releases:
+        for kind, name in names(release):
+            assert isinstance(name, str) and re.fullmatch('[a-z]([-a-z0-9]*[a-z0-9])?', name) and len(name) <= 63, (release, kind, name)
+            assert seen.setdefault((kind, name), release) == release, f'{release} and {seen[kind, name]} both have {kind} {name}'
+    # The name of a Deployment's pod keeps 58 characters before its last five; the queries must still know it.
+    docs = rendered({'keda': {'enabled': True, 'serverAddress': 'http://p'}}, release=longest)
+    pattern = re.search(r'pod=~"([^"]+)"', one(docs, 'ScaledObject')['spec']['triggers'][0]['metadata']['query'])[1]
+    assert re.fullmatch(pattern, f'{workload(docs)["metadata"]["name"]}-5d4f9c7b8d-'[:58] + 'abcde')
+    assert names(longest, {'kind': 'StatefulSet', 'fetchJob': {}})
+    for word in ('true', 'null', 'yes', 'on', 'n'):
+        docs = rendered({'fullnameOverride': word, 'nameOverride': word, 'config': {'a': 1}, 'hpa': {'enabled': True}, 'serviceMonitor': {'enabled': True}, 'prometheusRule': {'enabled': True}, 'kind': 'StatefulSet'})
+        assert all(isinstance(d['metadata']['name'], str) for d in docs), word
+        assert one(docs, 'HorizontalPodAutoscaler')['spec']['scaleTargetRef']['name'] == word
+        assert next(v for v in pod(docs)['volumes'] if v['name'] == 'config')['configMap']['name'] == word
+
+
+HOSTILE = ['yes', '0123', '1e3', 'null', '~', '{{ .Values.grace }}', '{{', '}}', 'a: b # c', '- a', '"', "'", '\\', 'a\nb\n', '  edges  ', '\ttab', '&a *b !c %d @e `f`', '$(A) $A', 'ÄÖ☃\U0001f600', '*', '[x]', '{x}', '|', '>', '%!s(x)', 'x' * 5000]
+
+
+def texts_arrive_as_they_were_given():
+    for i in range(0, len(HOSTILE), 9):
+        some = HOSTILE[i:i + 9]
+        env = [{'name': f'E{n}', 'value': v} for n, v in enumerate(some)]
+        notes = {f'n{n}': v for n, v in enumerate(some)}
+        docs = rendered({'preset': 'vllm', 'image': {'repository': 'v'}, 'serverArgs': some, 'extraEnv': env, 'podAnnotations': notes, 'service': {'annotations': notes}, 'config': {'a': some},
+                         'model': {'repository': some[0], 'existingSecret': 's', 'existingSecretKey': some[1]}, 'tests': {'text': ' # '.join(some)}, 'gpu': {'resourceName': 'a/b'},
+                         'prometheusRule': {'enabled': True, 'alertLabels': {'l': some[3]}}, 'keda': {'enabled': True, 'serverAddress': 'http://p', 'query': some[4]},
+                         'dashboard': {'enabled': True, 'annotations': notes}, 'serviceAccount': {'annotations': notes}})
+        args = server(docs)['args']
+        assert args[-len(some):] == some and args[args.index('--model') + 1] == some[0]
+        assert [e for e in server(docs)['env'] if e['name'][0] == 'E' and e['name'][1:].isdigit()] == env
+        assert next(e for e in server(docs)['env'] if e['name'] == 'HF_TOKEN')['valueFrom']['secretKeyRef'] == {'name': 's', 'key': some[1]}
+        for place in (workload(docs)['spec']['template']['metadata'], one(docs, 'ServiceAccount')['metadata'], one(docs, 'Service')['metadata'], one(docs, 'ConfigMap', 'x-holdfast-dashboard')['metadata']):
+            assert notes.items() <= place['annotations'].items()
+        assert json.loads(one(docs, 'ConfigMap', 'x-holdfast')['data']['holdfast.json']) == {'a': some}
+        assert '--text=' + ' # '.join(some) in one(docs, 'Pod')['spec']['containers'][0]['command']
+        assert one(docs, 'PrometheusRule')['spec']['groups'][0]['rules'][0]['labels']['l'] == some[3]
+        assert one(docs, 'ScaledObject')['spec']['triggers'][0]['metadata']['query'] == some[4]
+
+
+def numbers_and_names_that_kubernetes_would_refuse_are_refused_here():
+    for path in ('replicas', 'grace', 'gpu.count', 'probes.startup.period', 'probes.liveness.failures', 'start.backstop', 'fetchJob.ttl', 'hpa.maxReplicas', 'keda.cooldownPeriod', 'podSecurityContext.runAsUser'):
+        values = 2 ** 31
+        for name in reversed(path.split('.')):
+            values = {name: values}
+        refused(values, path.split('.')[-1])
+    for values, word in (({'image': {'repository': 'vllm/vllm-openai:v1'}}, 'repository'), ({'image': {'repository': 'a b'}}, 'repository'), ({'image': {'tag': 'a b'}}, 'tag'), ({'image': {'registry': 'r.example/'}}, 'registry'),
+                         ({'podLabels': {'a': 'has space'}}, 'podLabels'), ({'podLabels': {'a': 'x' * 64}}, 'podLabels'), ({'commonLabels': {'a b': 'c'}}, 'commonLabels'), ({'podAnnotations': {'a b': 'c'}}, 'podAnnotations'),
+                         ({'fullnameOverride': 'x' * 47}, 'fullnameOverride'), ({'securityContext': {'privilege': True}}, 'privilege'), ({'podSecurityContext': {'runAsUsr': 1}}, 'runAsUsr'), ({'hpa': {'target': '0'}}, 'target'),
+                         ({'keda': {'threshold': '0.0'}}, 'threshold'), ({'cache': {'mountPath': '/a:b'}}, 'mountPath'), ({'cache': {'subPath': '/a'}}, 'subPath'), ({'model': {'source': 'hf://a b'}}, 'source'),
+                         ({'prometheusRule': {'alertLabels': {'a-b': 'c'}}}, 'alertLabels')):
+        refused(values, word)
+    for values in ({'image': {'repository': 'localhost:5000/a/b', 'registry': ''}}, {'cache': {'mountPath': '/m'}}, {'keda': {'threshold': '0.5'}}, {'image': {'registry': 'r.example:5000/team', 'repository': 'b'}}):
+        rendered(values)
+
+
 def a_release_whose_name_is_a_number_keeps_strings():
     docs = rendered({'fullnameOverride': 'a', 'networkPolicy': {'enabled': True}}, release='7')
     assert workload(docs)['spec']['selector']['matchLabels']['app.kubernetes.io/instance'] == '7'
@@ -247,10 +364,12 @@ def probes_ask_holdfast_by_name_and_never_a_bare_port():
 
 
 def budgets_are_computed_from_what_holdfast_allows():
-    docs = rendered({'model': {'source': 'hf://a/b'}, 'start': {'fetchDeadline': 1000, 'backstop': 200, 'warmTimeout': 30, 'pullAllowance': 7}, 'probes': {'startup': {'period': 7, 'margin': 4, 'delay': 3}}})
-    assert server(docs)['startupProbe']['failureThreshold'] == math.ceil((1000 + 200 + 30 + 4 + 3) / 7)
-    assert workload(docs)['spec']['progressDeadlineSeconds'] == 1237 + 7
+    docs = rendered({'model': {'source': 'hf://a/b'}, 'start': {'fetchDeadline': 1000, 'backstop': 200, 'warmTimeout': 30, 'pullAllowance': 7}, 'probes': {'startup': {'period': 7, 'margin': 14, 'delay': 3}}})
+    assert server(docs)['startupProbe']['failureThreshold'] == math.ceil((1000 + 200 + 30 + 14 + 3) / 7)
+    assert workload(docs)['spec']['progressDeadlineSeconds'] == 1247 + 7
     assert {'--fetch-deadline=1000s', '--start-backstop=200s', '--warm-timeout=30s'} <= set(server(docs)['args'])
+    rare = server(rendered({'probes': {'startup': {'period': 3000}}}))['startupProbe']
+    assert (rare['failureThreshold'] - 1) * rare['periodSeconds'] >= 3600 + 600, 'the last question comes a period before the end'
     docs = rendered({'start': {'backstop': 200, 'warmTimeout': 30}})
     assert server(docs)['startupProbe']['failureThreshold'] == math.ceil((200 + 30 + 60) / 5), 'without a source nothing is fetched'
 
@@ -343,6 +462,7 @@ def shared_memory_has_a_size_when_it_is_needed():
     big = [{'medium': 'Memory', 'sizeLimit': '8Gi'}]
     assert shm({}) == [] and shm({'gpu': {'count': 1}}) == []
     assert shm({'gpu': {'count': 2}}) == big and shm({'preset': 'vllm', 'image': {'repository': 'v'}}) == big
+    assert shm({'command': ['s'], 'resources': {'limits': {'nvidia.com/gpu': '2'}}}) == big
     assert shm({'gpu': {'count': 4}, 'shm': {'size': '0'}}) == [] and shm({'shm': {'size': '1Gi'}}) == [{'medium': 'Memory', 'sizeLimit': '1Gi'}]
 
 
@@ -367,10 +487,19 @@ def keda_takes_no_data_for_an_error():
 
 def the_network_policy_opens_what_is_needed_and_nothing_else():
     spec = one(rendered({'networkPolicy': {'enabled': True, 'monitoring': [{'namespaceSelector': {}}]}, 'model': {'source': ['https://a/', 'http://b:8080/m/', 'hf://c/d', 'file:///e']}}), 'NetworkPolicy')['spec']
-    assert [(r['ports'][0]['port'], r.get('from')) for r in spec['ingress']] == [('http', None), ('status', [{'namespaceSelector': {}}])]
+    test = {'podSelector': {'matchLabels': {'app.kubernetes.io/name': 'holdfast', 'app.kubernetes.io/instance': 'x', 'app.kubernetes.io/component': 'test'}}}
+    assert [(r['ports'][0]['port'], r.get('from')) for r in spec['ingress']] == [('http', None), ('status', [{'namespaceSelector': {}}, test])]
     assert [[p['port'] for p in r['ports']] for r in spec['egress']] == [[53, 53], [443], [8080]]
     spec = one(rendered({'networkPolicy': {'enabled': True}}), 'NetworkPolicy')['spec']
     assert [[p['port'] for p in r['ports']] for r in spec['egress']] == [[53, 53]] and spec['policyTypes'] == ['Ingress', 'Egress']
+    spec = one(rendered({'networkPolicy': {'enabled': True}, 'model': {'source': 'file:///e'}}), 'NetworkPolicy')['spec']
+    assert len(spec['egress']) == 1, 'a folder needs no network'
+    docs = rendered({'networkPolicy': {'enabled': True, 'clients': [{'ipBlock': {'cidr': '10.0.0.0/8'}}], 'monitoring': [{'namespaceSelector': {}}],
+                                       'extraEgress': [{'ports': [{'port': 4318}]}]}, 'model': {'source': ['modelscope://a/b', 's3://c/d']}})
+    spec = one(docs, 'NetworkPolicy')['spec']
+    assert spec['ingress'][0]['from'] == [{'ipBlock': {'cidr': '10.0.0.0/8'}}, {'namespaceSelector': {}}, test], 'Prometheus reads the server\'s page too, and helm test asks it'
+    assert test['podSelector']['matchLabels'].items() <= one(docs, 'Pod')['metadata']['labels'].items()
+    assert [[p['port'] for p in r['ports']] for r in spec['egress']] == [[53, 53], [443], [4318]]
 
 
 def what_exists_already_is_used():
@@ -424,6 +553,61 @@ def notes_name_what_exists():
             assert 'helm -n ns test x' in notes and ('a claim that one node can mount' in notes) == ('cache' in values)
 
 
+def no_secret_stands_in_a_manifest():
+    key = {'name': 'HOLDFAST_API_KEY', 'valueFrom': {'secretKeyRef': {'name': 's', 'key': 'k'}}}
+    text, _ = helm({'model': {'existingSecret': 'hub', 'source': 'hf://a/b'}, 'cache': {'type': 'pvc'}, 'fetchJob': {'enabled': True}, 'extraEnv': [key]})
+    assert one(documents(text), 'Pod')['spec']['containers'][0]['env'] == [key], 'helm test would be refused by the server'
+    for d in documents(text):
+        for c in ((d.get('spec') or {}).get('template') or d).get('spec', {}).get('containers', []):
+            assert not any(re.search('(?i)token|key|secret|password', a) for a in c.get('command', []) + c.get('args', [])), c['name']
+            assert all('valueFrom' in e for e in c.get('env', []) if re.search('TOKEN|KEY', e['name'])), c['name']
+    docs = rendered({'preset': 'vllm', 'image': {'repository': 'v'}, 'extraEnv': [{**key, 'name': 'VLLM_API_KEY'}]})
+    assert one(docs, 'Pod')['spec']['containers'][0]['env'] == [key]
+
+
+def the_claims_go_with_the_release_unless_they_are_kept():
+    for keep in (False, True):
+        spec = workload(rendered({'kind': 'StatefulSet', 'cache': {'type': 'pvc', 'keep': keep}}))['spec']
+        assert spec['persistentVolumeClaimRetentionPolicy'] == {'whenDeleted': 'Retain' if keep else 'Delete', 'whenScaled': 'Retain'}
+        notes = one(rendered({'cache': {'type': 'pvc', 'keep': keep}}), 'PersistentVolumeClaim')['metadata'].get('annotations')
+        assert notes == ({'helm.sh/resource-policy': 'keep'} if keep else None)
+    assert workload(rendered({'cache': {'type': 'pvc', 'accessModes': ['ReadWriteOncePod']}}))['spec']['strategy'] == {'type': 'Recreate'}, 'the new pod would wait for the old one for ever'
+    assert 'strategy' not in workload(rendered({'cache': {'type': 'pvc'}}))['spec']
+
+
+def a_grace_without_a_delay_is_enough():
+    assert {'--grace=0s', '--prestop-delay=0s'} <= set(server(rendered({'grace': 0}))['args'])
+    assert {'--grace=3s', '--prestop-delay=3s'} <= set(server(rendered({'grace': 3}))['args'])
+    assert '--prestop-delay=5s' in server(rendered())['args'] and '--prestop-delay=0s' in server(rendered({'prestopDelay': 0}))['args']
+
+
+def promtool(*args, cwd=None):
+    r = subprocess.run(['promtool', *args], capture_output=True, text=True, cwd=cwd)
+    assert r.returncode == 0, (r.stdout + r.stderr)[-3000:]
+
+
+def series(page):
+    """The samples of a server's page as a Prometheus that scraped the release's pod has them."""
+    with open(os.path.join(HERE, 'pages', page), encoding='utf-8') as f:
+        for line in f:
+            m = re.fullmatch(r'([a-z_:]+)(?:\{(.*)\})? (\S+)\n', line)
+            if m:
+                labels = ','.join(x for x in (m[2], 'namespace="default"', 'pod="x-holdfast-5d4f9c7b8d-abcde"') if x)
+                yield {'series': f'{m[1]}{{{labels}}}', 'values': f'{float(m[3]):g}'}
+
+
+def the_scaling_query_gives_one_number_over_each_servers_own_page():
+    if not shutil.which('promtool'):
+        return 'SKIP promtool is not installed (package prometheus)'
+    query = one(rendered({'keda': {'enabled': True, 'serverAddress': 'http://p'}}), 'ScaledObject')['spec']['triggers'][0]['metadata']['query']
+    tests = [{'name': page, 'interval': '1m', 'input_series': list(series(page)), 'promql_expr_test': [{'expr': query, 'eval_time': '0m', 'exp_samples': [{'labels': '{}', 'value': n}]}]}
+             for page, n in (('vllm.txt', 6), ('tgi.txt', 13), ('sglang.txt', 7), ('llamacpp.txt', 3))]
+    with tempfile.TemporaryDirectory() as d:
+        with open(os.path.join(d, 'tests.yaml'), 'w', encoding='utf-8') as f:
+            yaml.safe_dump({'tests': tests}, f)
+        promtool('test', 'rules', 'tests.yaml', cwd=d)
+
+
 def every_flag_is_an_option_of_the_program():
     program = os.path.join(TOP, 'build', 'release', 'bin', 'holdfast')
     if not os.path.exists(program):
@@ -443,11 +627,6 @@ def every_flag_is_an_option_of_the_program():
                     assert all(a.split('=')[0] in known for a in command[2:] if a.startswith('--')), command
 
 
-def promtool(*args, cwd=None):
-    r = subprocess.run(['promtool', *args], capture_output=True, text=True, cwd=cwd)
-    assert r.returncode == 0, (r.stdout + r.stderr)[-3000:]
-
-
 def alerts_fire_when_they_should_and_only_then():
     if not shutil.which('promtool'):
         return 'SKIP promtool is not installed (package prometheus)'
@@ -458,7 +637,7 @@ def alerts_fire_when_they_should_and_only_then():
         tests = yaml.safe_load(f.read())
     for test in tests['tests']:
         for t in test.get('promql_expr_test', []):
-            t['expr'] = query({'VLLM_QUERY': {}, 'SGLANG_QUERY': {'preset': 'sglang', 'image': {'repository': 's'}}}[t['expr']])
+            t['expr'] = query({'QUERY': {}}[t['expr']])
     tried = {t['alertname'] for test in tests['tests'] for t in test.get('alert_rule_test', []) if t.get('exp_alerts')}
     assert tried == {r['alert'] for g in rules['groups'] for r in g['rules']}, 'an alert without a test that it fires'
     with tempfile.TemporaryDirectory() as d:
@@ -488,7 +667,8 @@ def invariants(docs, values):
     start = {'fetchDeadline': 10800, 'backstop': 3600, 'warmTimeout': 600, **values.get('start', {})}
     fetch = start['fetchDeadline'] if any(a.startswith('--model-source') for a in s['args']) else 0
     if start['backstop'] > 0:
-        assert budget >= fetch + start['backstop'] + start['warmTimeout'], 'the kubelet would judge before holdfast'
+        allowed = fetch + start['backstop'] + start['warmTimeout']
+        assert budget - probe['periodSeconds'] + probe['initialDelaySeconds'] >= allowed, 'the kubelet would judge before holdfast'
         assert w['kind'] != 'Deployment' or w['spec']['progressDeadlineSeconds'] > budget - probe['periodSeconds']
     assert spec['terminationGracePeriodSeconds'] == values.get('grace', 25) + 5 and f'--grace={values.get("grace", 25)}s' in s['args']
     for name in ('startupProbe', 'livenessProbe', 'readinessProbe'):

@@ -3,13 +3,19 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
+{{/* Two releases never share a name, and every name made from it fits: 46 characters are what a pod of a Deployment keeps of it, and
+     a Service's name begins with a letter and has no dot. */}}
 {{- define "holdfast.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
-{{- else if contains (include "holdfast.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name (include "holdfast.name" .) | trunc 50 | trimSuffix "-" -}}
+{{- $name := include "holdfast.name" . -}}
+{{- $whole := .Release.Name -}}
+{{- if not (or (eq $whole $name) (hasPrefix (printf "%s-" $name) $whole)) }}{{ $whole = printf "%s-%s" $whole $name }}{{ end -}}
+{{- $fits := $whole | lower | replace "." "-" | replace "_" "-" -}}
+{{- if not (regexMatch "^[a-z]" $fits) }}{{ $fits = printf "r%s" $fits }}{{ end -}}
+{{- if or (ne $fits $whole) (gt (len $fits) 46) }}{{ $fits = printf "%s-%s" ($fits | trunc 37 | trimSuffix "-") ($whole | sha256sum | trunc 8) }}{{ end -}}
+{{- $fits -}}
 {{- end -}}
 {{- end -}}
 
@@ -22,17 +28,17 @@ app.kubernetes.io/component: server
 {{/* Labels of an object that no Service selects; the workload's pods get the selector labels on top. */}}
 {{- define "holdfast.labels" -}}
 {{- $own := dict "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") "app.kubernetes.io/name" (include "holdfast.name" .) "app.kubernetes.io/instance" .Release.Name "app.kubernetes.io/version" .Chart.AppVersion "app.kubernetes.io/managed-by" .Release.Service -}}
-{{- merge $own .Values.commonLabels | toYaml -}}
+{{- merge $own (.Values.commonLabels | default dict) | toYaml -}}
 {{- end -}}
 
 {{- define "holdfast.metadata" -}}
-name: {{ include "holdfast.fullname" . }}
+name: {{ include "holdfast.fullname" . | quote }}
 labels: {{- include "holdfast.labels" . | nindent 2 }}
 {{- end -}}
 
 {{/* Labels with further ones that win: (list root map). */}}
 {{- define "holdfast.labelsWith" -}}
-{{- merge (deepCopy (index . 1)) (include "holdfast.labels" (index . 0) | fromYaml) | toYaml -}}
+{{- merge (deepCopy (index . 1 | default dict)) (include "holdfast.labels" (index . 0) | fromYaml) | toYaml -}}
 {{- end -}}
 
 {{/* One image: (list root map). A digest wins over the tag. */}}
@@ -95,13 +101,26 @@ imagePullPolicy: {{ $image.pullPolicy }}
 {{- end -}}
 {{- end -}}
 
-{{/* Seconds until the kubelet gives a start up: the sum of what holdfast allows it, so that holdfast judges first. 0: no bound. */}}
+{{/* Seconds until the kubelet gives a start up: the sum of what holdfast allows it, so that holdfast judges first; the kubelet's last
+     question comes up to a period early. 0: no bound. */}}
 {{- define "holdfast.startBudget" -}}
 {{- $s := .Values.start -}}
 {{- if eq (int $s.backstop) 0 -}}
 0
 {{- else -}}
 {{- $fetch := ternary (int $s.fetchDeadline) 0 (and (ne (include "holdfast.sources" .) "[]") (eq .Values.model.fetchBy "server")) -}}
-{{- add $fetch (int $s.backstop) (int $s.warmTimeout) (int .Values.probes.startup.margin) (int .Values.probes.startup.delay) -}}
+{{- $p := .Values.probes.startup -}}
+{{- add $fetch (int $s.backstop) (int $s.warmTimeout) (max (int $p.margin) (int $p.period)) (int $p.delay) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* GPUs of a pod, however they were asked for. */}}
+{{- define "holdfast.gpus" -}}
+{{- $limits := (.Values.resources | default dict).limits | default dict -}}
+{{- max (int .Values.gpu.count) (int (get $limits .Values.gpu.resourceName)) -}}
+{{- end -}}
+
+{{/* The requested stop: not ready but serving for this long, never longer than the grace that contains it. */}}
+{{- define "holdfast.prestopDelay" -}}
+{{- if kindIs "invalid" .Values.prestopDelay }}{{ min 5 (int .Values.grace) }}{{ else }}{{ int .Values.prestopDelay }}{{ end -}}
 {{- end -}}

@@ -20,15 +20,16 @@ timeoutSeconds: {{ int $p.timeout }}
 {{- define "holdfast.serverCommand" -}}
 {{- $v := .Values -}}
 {{- $model := ternary $v.model.repository (include "holdfast.modelDir" .) (eq (include "holdfast.sources" .) "[]") -}}
-{{- $line := $v.command -}}
+{{- $gpus := int (include "holdfast.gpus" .) -}}
+{{- $line := $v.command | default list -}}
 {{- if eq $v.preset "vllm" -}}
 {{- $line = list "python3" "-m" "vllm.entrypoints.openai.api_server" "--served-model-name" $v.model.name "--allowed-local-media-path" "/" "--mm-encoder-tp-mode" "data" "--mm_processor_cache_type" "shm" "--mm_processor_kwargs" "{\"max_pixels\":5000000}" "--max-model-len" "25480" "--chat-template-content-format" "string" "--limit-mm-per-prompt" "{\"image\":10}" "--model" $model "--port" (int $v.service.port | toString) -}}
-{{- if gt (int $v.gpu.count) 1 }}{{ $line = concat $line (list "--tensor-parallel-size" (int $v.gpu.count | toString)) }}{{ end -}}
+{{- if gt $gpus 1 }}{{ $line = concat $line (list "--tensor-parallel-size" ($gpus | toString)) }}{{ end -}}
 {{- else if eq $v.preset "sglang" -}}
 {{- $line = list "python3" "-m" "sglang.launch_server" "--model-path" $model "--served-model-name" $v.model.name "--context-length" "25480" "--mm-enable-dp-encoder" "--mm-process-config" "{\"image\":{\"max_pixels\":5000000}}" "--port" (int $v.service.port | toString) "--host" "0.0.0.0" "--enable-metrics" -}}
-{{- if gt (int $v.gpu.count) 1 }}{{ $line = concat $line (list "--tp" (int $v.gpu.count | toString)) }}{{ end -}}
+{{- if gt $gpus 1 }}{{ $line = concat $line (list "--tp" ($gpus | toString)) }}{{ end -}}
 {{- end -}}
-{{- concat $line $v.serverArgs | toJson -}}
+{{- concat $line ($v.serverArgs | default list) | toJson -}}
 {{- end -}}
 
 {{/* Arguments of process 1. */}}
@@ -36,7 +37,7 @@ timeoutSeconds: {{ int $p.timeout }}
 {{- $v := .Values -}}
 {{- $own := include "holdfast.isOwn" . -}}
 {{- $sources := include "holdfast.sources" . | fromJsonArray -}}
-{{- $args := list (printf "--status-listen=[::]:%d" (int $v.service.statusPort)) (printf "--log-level=%s" $v.logLevel) (printf "--grace=%ds" (int $v.grace)) (printf "--prestop-delay=%ds" (int $v.prestopDelay)) (printf "--on-fatal=%s" $v.onFatal) (printf "--restart=%s" $v.restart) (printf "--sandbox=%s" ($v.sandbox | default (ternary "strict" "off" (eq $own "yes")))) (printf "--no-progress=%ds" (int $v.start.noProgress)) (printf "--start-backstop=%ds" (int $v.start.backstop)) (printf "--warm-timeout=%ds" (int $v.start.warmTimeout)) -}}
+{{- $args := list (printf "--status-listen=[::]:%d" (int $v.service.statusPort)) (printf "--log-level=%s" $v.logLevel) (printf "--grace=%ds" (int $v.grace)) (printf "--prestop-delay=%ss" (include "holdfast.prestopDelay" .)) (printf "--on-fatal=%s" $v.onFatal) (printf "--restart=%s" $v.restart) (printf "--sandbox=%s" ($v.sandbox | default (ternary "strict" "off" (eq $own "yes")))) (printf "--no-progress=%ds" (int $v.start.noProgress)) (printf "--start-backstop=%ds" (int $v.start.backstop)) (printf "--warm-timeout=%ds" (int $v.start.warmTimeout)) -}}
 {{- if $own }}{{ $args = prepend $args "run" }}{{ end -}}
 {{- if $v.config }}{{ $args = append $args "--config=/etc/holdfast/holdfast.json" }}{{ end -}}
 {{- if or $own $sources }}{{ $args = append $args (printf "--model=%s" (include "holdfast.modelDir" .)) }}{{ end -}}
@@ -47,7 +48,7 @@ timeoutSeconds: {{ int $p.timeout }}
 {{- if and $v.model.digest (or $own $sources) }}{{ $args = append $args (printf "--model-digest=%s" $v.model.digest) }}{{ end -}}
 {{- if $own -}}
 {{- $args = concat $args (list (printf "--listen=[::]:%d" (int $v.service.port)) (printf "--served-name=%s" $v.model.name)) -}}
-{{- $args = concat $args $v.extraArgs -}}
+{{- $args = concat $args ($v.extraArgs | default list) -}}
 {{- else -}}
 {{- $ready := $v.ready -}}
 {{- if and $v.preset (not $ready) }}{{ $ready = printf "http://127.0.0.1:%d/health" (int $v.service.port) }}{{ end -}}
@@ -58,7 +59,7 @@ timeoutSeconds: {{ int $p.timeout }}
 {{- if and $live (ne $live "none") }}{{ $args = append $args (printf "--live=%s" $live) }}{{ end -}}
 {{- with $v.warmup }}{{ $args = append $args (printf "--warmup=%s" .) }}{{ end -}}
 {{- if and $v.model.existingSecret (not $sources) }}{{ $args = append $args "--keep-env=*" }}{{ end -}}
-{{- $args = concat $args $v.extraArgs (list "--") (include "holdfast.serverCommand" . | fromJsonArray) -}}
+{{- $args = concat $args ($v.extraArgs | default list) (list "--") (include "holdfast.serverCommand" . | fromJsonArray) -}}
 {{- end -}}
 {{- toJson $args -}}
 {{- end -}}
@@ -80,7 +81,7 @@ timeoutSeconds: {{ int $p.timeout }}
 {{- range $v.extraEnv }}{{ $theirs = append $theirs .name }}{{ end -}}
 {{- $all := list -}}
 {{- range $env }}{{ if not (has .name $theirs) }}{{ $all = append $all . }}{{ end }}{{ end -}}
-{{- concat $all $v.extraEnv | toJson -}}
+{{- concat $all ($v.extraEnv | default list) | toJson -}}
 {{- end -}}
 
 {{/* What the pod of the fetching errand and the init container of the same errand share. */}}
@@ -103,8 +104,8 @@ env:
   - name: HF_TOKEN
     valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: {{ $.Values.model.existingSecretKey | quote }}}}
 {{- end }}
-resources: {{- toYaml .Values.fetchJob.resources | nindent 2 }}
-securityContext: {{- toYaml .Values.securityContext | nindent 2 }}
+resources: {{- toYaml (.Values.fetchJob.resources | default dict) | nindent 2 }}
+securityContext: {{- toYaml (.Values.securityContext | default dict) | nindent 2 }}
 terminationMessagePolicy: FallbackToLogsOnError
 volumeMounts:
   {{- include "holdfast.modelsMount" . | nindent 2 }}
@@ -139,7 +140,7 @@ volumeMounts:
 {{/* Size of /dev/shm, or nothing. */}}
 {{- define "holdfast.shm" -}}
 {{- $size := .Values.shm.size -}}
-{{- if eq $size "" }}{{ $size = ternary "8Gi" "0" (or (ne .Values.preset "") (gt (int .Values.gpu.count) 1)) }}{{ end -}}
+{{- if not $size }}{{ $size = ternary "8Gi" "0" (or (ne .Values.preset "") (gt (int (include "holdfast.gpus" .)) 1)) }}{{ end -}}
 {{- if not (regexMatch "^0+(\\.0+)?([KMGTPE]i?)?$" $size) }}{{ $size }}{{ end -}}
 {{- end -}}
 
@@ -151,16 +152,16 @@ volumeMounts:
 {{- $budget := int (include "holdfast.startBudget" .) -}}
 metadata:
   labels:
-    {{- merge (include "holdfast.selectorLabels" . | fromYaml) $v.podLabels (include "holdfast.labels" . | fromYaml) | toYaml | nindent 4 }}
+    {{- merge (include "holdfast.selectorLabels" . | fromYaml) ($v.podLabels | default dict) (include "holdfast.labels" . | fromYaml) | toYaml | nindent 4 }}
   {{- $notes := dict "kubectl.kubernetes.io/default-container" "server" }}
   {{- if $v.config }}{{ $notes = set $notes "checksum/config" ($v.config | toJson | sha256sum) }}{{ end }}
-  annotations: {{- merge $notes $v.podAnnotations | toYaml | nindent 4 }}
+  annotations: {{- merge $notes ($v.podAnnotations | default dict) | toYaml | nindent 4 }}
 spec:
   serviceAccountName: {{ include "holdfast.serviceAccountName" . | quote }}
   automountServiceAccountToken: {{ $v.serviceAccount.automountToken }}
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ add (int $v.grace) 5 }}
-  securityContext: {{- toYaml $v.podSecurityContext | nindent 4 }}
+  securityContext: {{- toYaml ($v.podSecurityContext | default dict) | nindent 4 }}
   {{- with $v.imagePullSecrets }}
   imagePullSecrets: {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -179,7 +180,7 @@ spec:
       resources:
         requests: {cpu: 10m, memory: 32Mi}
         limits: {memory: 128Mi}
-      securityContext: {{- toYaml $v.securityContext | nindent 8 }}
+      securityContext: {{- toYaml ($v.securityContext | default dict) | nindent 8 }}
       terminationMessagePolicy: FallbackToLogsOnError
       volumeMounts:
         - {name: holdfast, mountPath: {{ $v.install.path | quote }}}
@@ -219,7 +220,7 @@ spec:
       {{- $_ := set $resources "limits" (merge (dict $v.gpu.resourceName (int $v.gpu.count)) ($resources.limits | default dict)) }}
       {{- end }}
       resources: {{- toYaml $resources | nindent 8 }}
-      securityContext: {{- toYaml $v.securityContext | nindent 8 }}
+      securityContext: {{- toYaml ($v.securityContext | default dict) | nindent 8 }}
       terminationMessagePath: /dev/termination-log
       terminationMessagePolicy: File
       volumeMounts:
@@ -251,7 +252,7 @@ spec:
     {{- end }}
     {{- if $v.config }}
     - name: config
-      configMap: {name: {{ include "holdfast.fullname" . }}}
+      configMap: {name: {{ include "holdfast.fullname" . | quote }}}
     {{- end }}
     {{- if $shm }}
     - name: shm
