@@ -91,7 +91,7 @@ static long setting(const char *variable, long otherwise) {
 }
 
 /* One line as vLLM's logger writes it. */
-__attribute__((format(printf, 2, 3))) static void say(const char *where, const char *format, ...) {
+__attribute__((format(printf, 3, 4))) static void say(const char *level, const char *where, const char *format, ...) {
     char text[512], when[32];
     va_list args;
     va_start(args, format);
@@ -101,7 +101,7 @@ __attribute__((format(printf, 2, 3))) static void say(const char *where, const c
     struct tm t;
     gmtime_r(&now, &t);
     (void) strftime(when, sizeof when, "%m-%d %H:%M:%S", &t);
-    fprintf(stderr, "INFO %s [%s] %s\n", when, where, text);
+    fprintf(stderr, "%s %s [%s] %s\n", level, when, where, text);
 }
 
 /* Ends the start the way the real one does: the cause in the engine's traceback, then the API server's line that explains nothing. */
@@ -149,22 +149,22 @@ static void load_shards(char **argv, const char *model) {
 static void load(char **argv) {
     const char *model = option(argv, "--model", ".");
     maybe_fail(argv, AT_START);
-    say("gpu_model_runner.py:2602", "Starting to load model %s...", model);
+    say("INFO", "gpu_model_runner.py:2602", "Starting to load model %s...", model);
     load_shards(argv, model);
-    say("default_loader.py:268", "Loading weights took %.2f seconds", (double) load_ms / 1000);
-    say("gpu_model_runner.py:2653", "Model loading took 17.2 GiB and %.2f seconds", (double) load_ms / 1000);
+    say("INFO", "default_loader.py:268", "Loading weights took %.2f seconds", (double) load_ms / 1000);
+    say("INFO", "gpu_model_runner.py:2653", "Model loading took 17.2 GiB and %.2f seconds", (double) load_ms / 1000);
     wait_ms(load_ms);
-    say("monitor.py:34", "torch.compile takes %.2f s in total", (double) load_ms / 1000);
+    say("INFO", "monitor.py:34", "torch.compile takes %.2f s in total", (double) load_ms / 1000);
     maybe_fail(argv, AT_CACHE);
-    say("kv_cache_utils.py:1087", "GPU KV cache size: 311,520 tokens");
+    say("INFO", "kv_cache_utils.py:1087", "GPU KV cache size: 311,520 tokens");
     for (int i = 0; i <= 4; i++) {
         fprintf(stderr, "Capturing CUDA graphs (mixed prefill-decode, PIECEWISE): %3d%%|%-10.*s| %d/4 [00:0%d<00:0%d,  4.91it/s]\n", 25 * i, 10 * i / 4, "##########", i, i, 4 - i);
         if (i == 1)
             maybe_fail(argv, AT_GRAPHS);
         wait_ms(load_ms / 4);
     }
-    say("gpu_model_runner.py:3480", "Graph capturing finished in 1 secs, took 0.61 GiB");
-    say("core.py:210", "init engine (profile, create kv cache, warmup model) took %.2f seconds", (double) load_ms / 500);
+    say("INFO", "gpu_model_runner.py:3480", "Graph capturing finished in 1 secs, took 0.61 GiB");
+    say("INFO", "core.py:210", "init engine (profile, create kv cache, warmup model) took %.2f seconds", (double) load_ms / 500);
 }
 
 /* The engine: one step after the other while a request runs. Its failures come with the first request. */
@@ -340,7 +340,7 @@ int main(int argc, char **argv) {
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGCHLD, &act, NULL);
     configure(argv);
-    say("api_server.py:1977", "vLLM API server version 0.0.0 (fake)");
+    say("INFO", "api_server.py:1977", "vLLM API server version 0.0.0 (fake)");
     const pid_t worker = start_worker();
     load(argv);
     const int port = open_port(atoi(option(argv, "--port", "8000")));
@@ -363,7 +363,7 @@ int main(int argc, char **argv) {
         }
         for (pid_t pid; (pid = waitpid(-1, NULL, WNOHANG)) > 0; n_open--)
             if (pid == worker) {
-                fprintf(stderr, "ERROR [core.py:1] EngineCore hit an exception: Worker proc VllmWorker-0 died unexpectedly, shutting down executor.\n");
+                say("ERROR", "multiproc_executor.py:215", "Worker proc VllmWorker-0 died unexpectedly, shutting down executor.");
                 fprintf(stderr, "vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See stack trace (above) for the root cause.\n");
                 return 1;
             }
