@@ -151,6 +151,12 @@ def settle(v):
     claim = cache.get('existingClaim') or (cache.get('type') == 'pvc' and v.get('kind') != 'StatefulSet')
     if not claim or not at('model').get('source'):
         v.pop('fetchJob', None)
+    if not claim or cache.get('readOnly'):
+        v.pop('gc', None)
+    source = at('model').get('source')
+    first = source[0] if isinstance(source, list) and len(source) == 1 else source
+    if not (v.get('preset') or v.get('command')) or not isinstance(first, str) or not first.startswith('hf://'):
+        at('model').pop('hubCache', None)
     if at('service').get('port', 8000) == at('service').get('statusPort', 8181):
         v.pop('service')
     at('pdb').pop('minAvailable', None)

@@ -13,7 +13,5 @@ fi
 if [ ! -x "$cache/validate/bin/kubernetes-validate" ] || [ ! -x "$cache/validate/bin/yamllint" ]; then
     python3 -m venv "$cache/validate" && "$cache/validate/bin/pip" install -q kubernetes-validate yamllint >&2
 fi
-if [ ! -f "$cache/schemas/done" ]; then
-    python3 tests/chart/schemas.py "$(echo "$cache"/validate/lib/python3*/site-packages/kubernetes_validate/kubernetes-json-schema)" "$cache/schemas"
-fi
+python3 tests/chart/schemas.py "$(echo "$cache"/validate/lib/python3*/site-packages/kubernetes_validate/kubernetes-json-schema)" "$cache/schemas"
 echo "$cache"

@@ -47,6 +47,13 @@ def refused(values, *words):
     return error
 
 
+def podspec(d):
+    """The pods that an object makes, or None."""
+    if d['kind'] in ('Deployment', 'StatefulSet', 'Job'):
+        return d['spec']['template']['spec']
+    return d['spec']['jobTemplate']['spec']['template']['spec'] if d['kind'] == 'CronJob' else d['spec'] if d['kind'] == 'Pod' else None
+
+
 # ---- lint, validity ----
 
 def chart_lints_strictly():
@@ -146,6 +153,12 @@ CONTRADICTIONS = [
     ({'fetchJob': {'enabled': True}}, 'fetchJob.enabled'),
     ({'fetchJob': {'enabled': True}, 'model': {'source': 'hf://a/b'}}, 'fetchJob.enabled'),
     ({'fetchJob': {'enabled': True}, 'model': {'source': 'hf://a/b'}, 'kind': 'StatefulSet', 'cache': {'type': 'pvc'}}, 'fetchJob.enabled'),
+    ({'model': {'hubCache': 'hub', 'source': 'hf://a/b'}}, 'model.hubCache'),
+    ({'command': ['s'], 'model': {'hubCache': 'hub'}}, 'model.hubCache: needs'),
+    ({'command': ['s'], 'model': {'hubCache': 'hub', 'source': ['hf://a/b', 'https://c/']}}, 'model.hubCache: needs'),
+    ({'command': ['s'], 'model': {'hubCache': 'hub', 'source': 'https://a/'}}, 'model.hubCache: needs'),
+    ({'gc': {'enabled': True}}, 'gc.enabled'),
+    ({'gc': {'enabled': True}, 'cache': {'existingClaim': 'c', 'readOnly': True}}, 'gc.enabled'),
     ({'hpa': {'enabled': True}, 'keda': {'enabled': True, 'serverAddress': 'http://p'}}, 'hpa.enabled and keda.enabled'),
     ({'hpa': {'enabled': True, 'minReplicas': 9}}, 'hpa.minReplicas'),
     ({'keda': {'enabled': True}}, 'keda.serverAddress'),
@@ -205,7 +218,7 @@ def null_is_empty_for_what_may_be_empty_and_refused_by_name_for_the_rest():
                 yield sub, v
     keys = dict(leaves(values, ''))
     for path, v in keys.items():  # a number, a word or a truth is needed, a list or a map of the user's is not
-        assert (path in needed) == (v not in (None, '', {}, []) and path not in ('resources', 'fetchJob.resources', 'podSecurityContext', 'securityContext', 'dashboard.labels')), path
+        assert (path in needed) == (v not in (None, '', {}, []) and path not in ('resources', 'fetchJob.resources', 'gc.resources', 'podSecurityContext', 'securityContext', 'dashboard.labels')), path
     nothing = {}
     for path in keys:
         if path not in needed and path not in ('model.existingSecretKey',):
@@ -214,7 +227,8 @@ def null_is_empty_for_what_may_be_empty_and_refused_by_name_for_the_rest():
                 at = at.setdefault(name, {})
             at[path.split('.')[-1]] = None
     on = {name: {'enabled': True} for name in ('hpa', 'pdb', 'serviceMonitor', 'prometheusRule', 'networkPolicy', 'dashboard')}
-    for more in ({}, {'command': ['s'], 'install': {'enabled': True}}):
+    claim = {'gc': {**nothing['gc'], 'enabled': True}, 'cache': {**nothing['cache'], 'existingClaim': 'c'}}
+    for more in ({}, {'command': ['s'], 'install': {'enabled': True}}, claim):
         text, error = helm({**nothing, **{k: {**nothing.get(k, {}), **v} for k, v in on.items()}, **more})
         assert not error, error
         assert not re.search(r'null|<nil>|no value', text.replace('HoldfastNull', '')), re.findall(r'.*(?:null|<nil>|no value).*', text)[:3]
@@ -433,10 +447,40 @@ def several_sources_keep_their_order_everywhere():
     assert first != other, "a Job cannot be changed: another source is another Job"
 
 
+def a_hubs_cache_is_used_as_the_hubs_own_client_keeps_it():
+    vllm = {'preset': 'vllm', 'image': {'repository': 'v'}, 'model': {'source': 'hf://a/b@v1', 'hubCache': 'hub', 'digest': 'ab' * 32}}
+    args = server(rendered(vllm))['args']
+    line = args[args.index('--') + 1:]
+    assert '--hub-cache=/models/hub' in args and '--model-source=hf://a/b@v1' in args and f'--model-digest={"ab" * 32}' in args
+    assert not any(a.startswith('--model=') for a in args), 'a plain folder beside the cache'
+    assert line[line.index('--model') + 1] == 'a/b' and line[line.index('--revision') + 1] == 'v1'
+    assert {'name': 'HF_HUB_CACHE', 'value': '/models/hub'} in server(rendered(vllm))['env']
+    whole = rendered({**vllm, 'model': {'source': ['hf://a/b'], 'hubCache': '.', 'fetchBy': 'init'}})
+    assert '--hub-cache=/models' in pod(whole)['initContainers'][0]['command'] and not any(c.startswith('--out') for c in pod(whole)['initContainers'][0]['command'])
+    assert not any(a.startswith(('--hub-cache', '--model-', '--model=')) or a == '--revision' for a in server(whole)['args'])
+    assert {'name': 'HF_HUB_CACHE', 'value': '/models'} in server(whole)['env']
+    assert not any(e['name'] == 'HF_HUB_CACHE' for e in server(rendered({'command': ['s']}))['env'])
+
+
+def what_nobody_uses_is_removed_from_the_claim_that_the_pods_have():
+    values = {'gc': {'enabled': True, 'olderThan': '48h'}, 'cache': {'existingClaim': 'c', 'subPath': 's'}}
+    job = one(rendered(values), 'CronJob')
+    gc = podspec(job)['containers'][0]
+    assert gc['command'] == ['/opt/holdfast/bin/holdfast', 'gc', '/models/autoglm-phone-9b', '--older-than=48h', '--delete']
+    assert gc['volumeMounts'] == [{'name': 'models', 'mountPath': '/models', 'subPath': 's'}] and podspec(job)['volumes'][0]['persistentVolumeClaim'] == {'claimName': 'c'}
+    assert job['spec']['concurrencyPolicy'] == 'Forbid'
+    labels = job['spec']['jobTemplate']['spec']['template']['metadata']['labels']
+    assert not one(rendered(values), 'Service')['spec']['selector'].items() <= labels.items(), 'the Service would send requests to it'
+    told = {**values, 'gc': {'enabled': True, 'delete': False}, 'preset': 'vllm', 'image': {'repository': 'v'}, 'install': {'enabled': True}, 'model': {'source': 'hf://a/b', 'hubCache': 'hub'}}
+    gc = podspec(one(rendered(told), 'CronJob'))['containers'][0]
+    assert gc['command'][1:] == ['gc', '/models/hub', '--older-than=720h'] and gc['image'].startswith('holdfast:'), gc
+    assert not any(d['kind'] == 'CronJob' for d in rendered())
+
+
 def restricted_is_passed_by_every_pod():
     for f in FILES:
         for d in documents(helm(file=f)[0]):
-            spec = d['spec']['template']['spec'] if d['kind'] in ('Deployment', 'StatefulSet', 'Job') else d['spec'] if d['kind'] == 'Pod' else None
+            spec = podspec(d)
             if not spec or 'hostpath' in f:
                 continue
             s = spec['securityContext']
@@ -451,7 +495,7 @@ def restricted_is_passed_by_every_pod():
 def no_token_is_mounted():
     for f in FILES:
         for d in documents(helm(file=f)[0]):
-            spec = d['spec']['template']['spec'] if d['kind'] in ('Deployment', 'StatefulSet', 'Job') else d['spec'] if d['kind'] == 'Pod' else d if d['kind'] == 'ServiceAccount' else None
+            spec = d if d['kind'] == 'ServiceAccount' else podspec(d)
             assert spec is None or spec['automountServiceAccountToken'] is False, f
     assert pod(rendered({'serviceAccount': {'automountToken': True}}))['automountServiceAccountToken'] is True
 
@@ -618,12 +662,12 @@ def every_flag_is_an_option_of_the_program():
         args = server(docs)['args']
         for a in args[:args.index('--')] if '--' in args else args[1:]:
             assert a.split('=')[0] in known, a
-    for role, kind in (('fetch', 'Job'), ('ask', 'Pod')):
+    for role, kind in (('fetch', 'Job'), ('ask', 'Pod'), ('gc', 'CronJob')):
         known = set(re.findall(r'^  (--[a-z-]+)', subprocess.run([program, role, '--help'], capture_output=True, text=True).stdout, re.M))
         for f in FILES:
             for d in documents(helm(file=f)[0]):
                 if d['kind'] == kind:
-                    command = (d['spec']['template']['spec'] if kind == 'Job' else d['spec'])['containers'][0]['command']
+                    command = podspec(d)['containers'][0]['command']
                     assert all(a.split('=')[0] in known for a in command[2:] if a.startswith('--')), command
 
 

@@ -27,11 +27,16 @@
 {{- if and $v.cache.existingClaim (has $v.cache.type (list "hostPath" "none")) }}{{ fail (printf "cache.existingClaim: not with cache.type %s" $v.cache.type) }}{{ end -}}
 {{- if and $sources (eq $v.cache.type "none") }}{{ fail "model.source: cache.type none has no place to bring files to" }}{{ end -}}
 {{- if and $sources $v.cache.readOnly }}{{ fail "model.source: cache.readOnly forbids bringing files; empty it, or fill the claim with fetchJob of another release" }}{{ end -}}
+{{- if $v.model.hubCache -}}
+{{- if include "holdfast.isOwn" . }}{{ fail "model.hubCache: only with preset or command; holdfast's own runtime reads a plain folder" }}{{ end -}}
+{{- if or (ne (len $sources) 1) (not (hasPrefix "hf://" (first $sources | default ""))) }}{{ fail "model.hubCache: needs exactly one hf:// in model.source" }}{{ end -}}
+{{- end -}}
 {{- if and (eq $v.model.fetchBy "init") (not $sources) }}{{ fail "model.fetchBy init: needs model.source" }}{{ end -}}
 {{- if $v.fetchJob.enabled -}}
 {{- if not $sources }}{{ fail "fetchJob.enabled: needs model.source" }}{{ end -}}
 {{- if not (include "holdfast.claim" .) }}{{ fail (printf "fetchJob.enabled: needs a claim that the pods share: cache.existingClaim, or cache.type pvc with kind Deployment (now %s with %s)" $v.cache.type $v.kind) }}{{ end -}}
 {{- end -}}
+{{- if and $v.gc.enabled (or $v.cache.readOnly (not (include "holdfast.claim" .))) }}{{ fail "gc.enabled: needs a claim that can be written: cache.existingClaim, or cache.type pvc with kind Deployment, without cache.readOnly" }}{{ end -}}
 {{- if and $v.hpa.enabled $v.keda.enabled }}{{ fail "hpa.enabled and keda.enabled: both would set the number of pods; enable one" }}{{ end -}}
 {{- if and $v.hpa.enabled (gt (int $v.hpa.minReplicas) (int $v.hpa.maxReplicas)) }}{{ fail (printf "hpa.minReplicas: %d is more than hpa.maxReplicas (%d)" (int $v.hpa.minReplicas) (int $v.hpa.maxReplicas)) }}{{ end -}}
 {{- if $v.keda.enabled -}}

@@ -92,6 +92,11 @@ imagePullPolicy: {{ $image.pullPolicy }}
 {{ .Values.cache.mountPath }}/{{ .Values.model.name }}
 {{- end -}}
 
+{{/* The hub's cache in the volume, or nothing. */}}
+{{- define "holdfast.hubCache" -}}
+{{- with .Values.model.hubCache }}{{ ternary $.Values.cache.mountPath (printf "%s/%s" $.Values.cache.mountPath .) (eq . ".") }}{{ end -}}
+{{- end -}}
+
 {{/* The claim of the model's files, or nothing. */}}
 {{- define "holdfast.claim" -}}
 {{- if .Values.cache.existingClaim -}}

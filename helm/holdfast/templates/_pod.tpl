@@ -21,6 +21,12 @@ timeoutSeconds: {{ int $p.timeout }}
 {{- $v := .Values -}}
 {{- $model := ternary $v.model.repository (include "holdfast.modelDir" .) (eq (include "holdfast.sources" .) "[]") -}}
 {{- $gpus := int (include "holdfast.gpus" .) -}}
+{{- $revision := list -}}
+{{- if $v.model.hubCache -}}
+{{- $named := include "holdfast.sources" . | fromJsonArray | first | trimPrefix "hf://" | splitList "@" -}}
+{{- $model = first $named -}}
+{{- if gt (len $named) 1 }}{{ $revision = list "--revision" (last $named) }}{{ end -}}
+{{- end -}}
 {{- $line := $v.command | default list -}}
 {{- if eq $v.preset "vllm" -}}
 {{- $line = list "python3" "-m" "vllm.entrypoints.openai.api_server" "--served-model-name" $v.model.name "--allowed-local-media-path" "/" "--mm-encoder-tp-mode" "data" "--mm_processor_cache_type" "shm" "--mm_processor_kwargs" "{\"max_pixels\":5000000}" "--max-model-len" "25480" "--chat-template-content-format" "string" "--limit-mm-per-prompt" "{\"image\":10}" "--model" $model "--port" (int $v.service.port | toString) -}}
@@ -29,6 +35,7 @@ timeoutSeconds: {{ int $p.timeout }}
 {{- $line = list "python3" "-m" "sglang.launch_server" "--model-path" $model "--served-model-name" $v.model.name "--context-length" "25480" "--mm-enable-dp-encoder" "--mm-process-config" "{\"image\":{\"max_pixels\":5000000}}" "--port" (int $v.service.port | toString) "--host" "0.0.0.0" "--enable-metrics" -}}
 {{- if gt $gpus 1 }}{{ $line = concat $line (list "--tp" ($gpus | toString)) }}{{ end -}}
 {{- end -}}
+{{- if $v.preset }}{{ $line = concat $line $revision }}{{ end -}}
 {{- concat $line ($v.serverArgs | default list) | toJson -}}
 {{- end -}}
 
@@ -40,12 +47,15 @@ timeoutSeconds: {{ int $p.timeout }}
 {{- $args := list (printf "--status-listen=[::]:%d" (int $v.service.statusPort)) (printf "--log-level=%s" $v.logLevel) (printf "--grace=%ds" (int $v.grace)) (printf "--prestop-delay=%ss" (include "holdfast.prestopDelay" .)) (printf "--on-fatal=%s" $v.onFatal) (printf "--restart=%s" $v.restart) (printf "--sandbox=%s" ($v.sandbox | default (ternary "strict" "off" (eq $own "yes")))) (printf "--no-progress=%ds" (int $v.start.noProgress)) (printf "--start-backstop=%ds" (int $v.start.backstop)) (printf "--warm-timeout=%ds" (int $v.start.warmTimeout)) -}}
 {{- if $own }}{{ $args = prepend $args "run" }}{{ end -}}
 {{- if $v.config }}{{ $args = append $args "--config=/etc/holdfast/holdfast.json" }}{{ end -}}
-{{- if or $own $sources }}{{ $args = append $args (printf "--model=%s" (include "holdfast.modelDir" .)) }}{{ end -}}
+{{- $hub := include "holdfast.hubCache" . -}}
+{{- $plain := and (or $own $sources) (not $hub) -}}
+{{- if $plain }}{{ $args = append $args (printf "--model=%s" (include "holdfast.modelDir" .)) }}{{ end -}}
 {{- if and $sources (eq $v.model.fetchBy "server") -}}
+{{- with $hub }}{{ $args = append $args (printf "--hub-cache=%s" .) }}{{ end -}}
 {{- range $sources }}{{ $args = append $args (printf "--model-source=%s" .) }}{{ end -}}
 {{- $args = append $args (printf "--fetch-deadline=%ds" (int $v.start.fetchDeadline)) -}}
 {{- end -}}
-{{- if and $v.model.digest (or $own $sources) }}{{ $args = append $args (printf "--model-digest=%s" $v.model.digest) }}{{ end -}}
+{{- if and $v.model.digest (or $plain (and $hub (eq $v.model.fetchBy "server"))) }}{{ $args = append $args (printf "--model-digest=%s" $v.model.digest) }}{{ end -}}
 {{- if $own -}}
 {{- $args = concat $args (list (printf "--listen=[::]:%d" (int $v.service.port)) (printf "--served-name=%s" $v.model.name)) -}}
 {{- $args = concat $args ($v.extraArgs | default list) -}}
@@ -76,6 +86,7 @@ timeoutSeconds: {{ int $p.timeout }}
 {{- $env = append $env (dict "name" (index . 0) "value" (index . 1)) -}}
 {{- end -}}
 {{- end -}}
+{{- with include "holdfast.hubCache" . }}{{ $env = append $env (dict "name" "HF_HUB_CACHE" "value" .) }}{{ end -}}
 {{- with $v.model.existingSecret }}{{ $env = append $env (dict "name" "HF_TOKEN" "valueFrom" (dict "secretKeyRef" (dict "name" . "key" $v.model.existingSecretKey))) }}{{ end -}}
 {{- $theirs := list -}}
 {{- range $v.extraEnv }}{{ $theirs = append $theirs .name }}{{ end -}}
@@ -94,7 +105,11 @@ command:
   {{- range include "holdfast.sources" . | fromJsonArray }}
   - {{ . | quote }}
   {{- end }}
+  {{- with include "holdfast.hubCache" . }}
+  - {{ printf "--hub-cache=%s" . | quote }}
+  {{- else }}
   - {{ printf "--out=%s" (include "holdfast.modelDir" .) | quote }}
+  {{- end }}
   - --fetch-deadline={{ int .Values.start.fetchDeadline }}s
   {{- with .Values.model.digest }}
   - --digest={{ . }}
