@@ -65,7 +65,7 @@ random_models() {
 patches_fit() {
     local p status=0
     for p in tests/sabotage/*.patch; do
-        patch -p1 -s -f --dry-run < "$p" > /dev/null || { echo "# $p no longer fits"; status=1; }
+        patch -p1 -s -f -F0 --dry-run < "$p" > /dev/null || { echo "# $p no longer fits"; status=1; }
     done
     return "$status"
 }

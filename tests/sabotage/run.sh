@@ -38,7 +38,7 @@ for patch in "$@"; do
     what=$(sed -n 's/^# what: //p' "$patch")
     red=()
     eval "red=($(sed -n 's/^# red: //p' "$patch"))"
-    if ! (cd "$work" && patch -p1 -s --no-backup-if-mismatch < "$patch") > "$work/log" 2>&1; then
+    if ! (cd "$work" && patch -p1 -s -F0 --no-backup-if-mismatch < "$patch") > "$work/log" 2>&1; then
         echo "not ok $n $name: the patch no longer fits"
         failed=1
         (cd "$work" && sed -n "s,^+++ b/,,p" "$patch" | while read -r f; do cp "$top/$f" "$f"; rm -f "$f.rej" "$f.orig"; done)
