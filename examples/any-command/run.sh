@@ -3,7 +3,7 @@
 # shellcheck disable=SC2154 # what is used here without a word comes from show.bash
 . "$(dirname "$0")/../show.bash"
 needs curl python3
-export PORT=$api
+export PORT=$api TMPDIR=$work
 
 hold --restart on-failure --restart-delay 200ms --status-listen "127.0.0.1:$status" --ready "http://127.0.0.1:$api/health" -- ./examples/any-command/entrypoint.sh
 await 'ready' 60 "$H" probe ready
