@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -114,6 +115,8 @@ int hold_install_prefix(const char *prefix, const char *target, struct hold_inst
     hold_autofd to = open(target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (from < 0 || to < 0)
         return hold_fail(err, HOLD_E_IO, errno, "open folder '%s'", from < 0 ? prefix : target);
+    while (flock(to, LOCK_EX) < 0 && errno == EINTR) /* a second one waits for the first; a volume without locks has to do without */
+        continue;
     for (size_t i = 0; i < HOLD_COUNT_OF(folders); i++)
         if (copy_tree(from, to, folders[i], 0, ret, err) < 0)
             return hold_wrap(err, "install into '%s'", target);

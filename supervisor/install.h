@@ -17,7 +17,7 @@ struct hold_installed {
 
 /* Copies bin, libexec, lib and share of prefix into target (made when it is not there), each file through a new one and a rename,
  * the programs last: a target with bin/holdfast in it is whole, and one that is in use stays usable. What else lies in target is
- * left alone. Sets the umask to 022. Blocking. MISSING: prefix is a build folder, not an installed one; CONFIG: target lies inside prefix; IO otherwise,
+ * left alone. One at a time: a second one on the same folder waits for the first. Sets the umask to 022. Blocking. MISSING: prefix is a build folder, not an installed one; CONFIG: target lies inside prefix; IO otherwise,
  * err->sys says why (ENOSPC, EROFS, EACCES). */
 HOLD_MUST int hold_install_prefix(const char *prefix, const char *target, struct hold_installed *ret, struct hold_err *err);
 

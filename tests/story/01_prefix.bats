@@ -133,6 +133,40 @@ alone() {
     [ "$status" -eq 0 ]
 }
 
+@test "two installs into one folder at once both succeed, and what is there is whole" {
+    local i copy
+    for i in 1 2 3 4 5 6; do
+        copy=$BATS_TEST_TMPDIR/shared$i
+        "$STAGE/opt/holdfast/bin/holdfast" install "$copy" 3>&- > "$BATS_TEST_TMPDIR/one" 2>&1 &
+        local one=$!
+        "$STAGE/opt/holdfast/bin/holdfast" install "$copy" 3>&- > "$BATS_TEST_TMPDIR/two" 2>&1 || { cat "$BATS_TEST_TMPDIR/two"; return 1; }
+        wait "$one" || { cat "$BATS_TEST_TMPDIR/one"; return 1; }
+        diff -r "$STAGE/opt/holdfast" "$copy"
+        [ -x "$copy/bin/holdfast" ]
+    done
+}
+
+@test "an install over another version replaces it, and what runs from there runs on" {
+    local copy=$BATS_TEST_TMPDIR/shared
+    "$STAGE/opt/holdfast/bin/holdfast" install "$copy"
+    echo 'another version' | tee "$copy/bin/holdfast-job" "$copy/libexec/holdfast-job" > "$copy/lib/libc.so.6"
+    chmod 000 "$copy/libexec/holdfast-job"
+    echo 'cut short' > "$copy/lib/libc.so.6.holdfast-new"
+    mkfifo "$BATS_TEST_TMPDIR/go"
+    "$copy/bin/holdfast" --status-listen 127.0.0.1:0 --state-dir "$BATS_TEST_TMPDIR/state" -- sh -c 'read -r line < "$1"; exit 7' sh "$BATS_TEST_TMPDIR/go" 3>&- > "$BATS_TEST_TMPDIR/log" 2>&1 &
+    local running=$!
+    exec 8> "$BATS_TEST_TMPDIR/go" # returns when the server reads: it runs
+    "$STAGE/opt/holdfast/bin/holdfast" install "$copy"
+    diff -r "$STAGE/opt/holdfast" "$copy"
+    "$copy/bin/holdfast-job" version
+    echo on >&8
+    exec 8>&-
+    local code=0
+    wait "$running" || code=$?
+    cat "$BATS_TEST_TMPDIR/log"
+    [ "$code" -eq 7 ]
+}
+
 @test "holdfast install refuses what cannot work, and says what" {
     local holdfast=$STAGE/opt/holdfast/bin/holdfast
     run "$holdfast" install
