@@ -8,9 +8,10 @@ IMAGE_FORMAT ?= docker
 BASE_IMAGE   ?= debian:12-slim
 IMAGE_TARGET ?= runtime-cpu
 IMAGE        ?= $(subst holdfast-holdfast,holdfast,holdfast-$(subst -cpu,,$(IMAGE_TARGET))):$(VERSION)
+IMAGE_SOURCE ?= unknown# where the sources are to be had, for the label
 IMAGE_TOOL   ?= $(shell command -v buildah || command -v docker)
 IMAGE_TIME    = $(or $(SOURCE_DATE_EPOCH),$(shell git log -1 --format=%ct 2> /dev/null),0)
-IMAGE_ARGS    = --build-arg BASE=$(BASE_IMAGE) --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$(IMAGE_TIME) \
+IMAGE_ARGS    = --build-arg BASE=$(BASE_IMAGE) --build-arg SOURCE='$(strip $(IMAGE_SOURCE))' --build-arg VERSION=$(VERSION) --build-arg SOURCE_DATE_EPOCH=$(IMAGE_TIME) \
     --build-arg REVISION=$(or $(shell git rev-parse HEAD 2> /dev/null),unknown) --build-arg CREATED=$(shell date -u -d @$(IMAGE_TIME) +%Y-%m-%dT%H:%M:%SZ)
 
 image: $(CJSON_C) ## build an image (IMAGE_TARGET=holdfast|runtime-cpu|runtime-cuda, BASE_IMAGE=..., buildah or docker)

@@ -52,10 +52,11 @@ ready() {
     box exec "$NAME" /opt/holdfast/bin/holdfast status --json | grep -q '"ready"'
 }
 
-@test "image_serves_as_any_user_with_a_read_only_root" {
-    box run -d --name "$NAME" --network none -m 1g --pids-limit 200 --user 1234567:0 --read-only --cap-drop ALL --security-opt no-new-privileges \
+@test "image_serves_as_any_user_with_a_read_only_root_and_no_home" {
+    box run -d --name "$NAME" --network none -m 1g --pids-limit 200 --user 1234567:0 --unsetenv HOME --read-only --cap-drop ALL --security-opt no-new-privileges \
         --tmpfs /run/holdfast:rw,mode=1777 --tmpfs /tmp -v "$MODELS:/models:ro" holdfast-runtime:test run --model /models/little
     ready "$NAME"
+    ! tr '\0' '\n' < "/proc/$(box inspect -f '{{.State.Pid}}' "$NAME")/environ" | grep '^HOME='
 }
 
 @test "podman_stop_ends_within_the_grace_with_status_0" {
@@ -111,12 +112,27 @@ c = image['Config']
 assert c['User'] == '10001:0' and c['StopSignal'] in ('SIGTERM', '15'), c
 assert c['Entrypoint'] == ['/opt/holdfast/bin/holdfast'] and c['Cmd'] == ['run'], c
 assert image['Healthcheck']['Test'] == ['CMD', '/opt/holdfast/bin/holdfast', 'probe', 'ready'], c
-label = {k.rsplit('.', 1)[1]: v for k, v in c['Labels'].items() if k.startswith('org.opencontainers.image.')}
-assert {'title', 'description', 'version', 'revision', 'created', 'source', 'documentation', 'licenses', 'vendor'} <= set(label), label
+label = {k[len('org.opencontainers.image.'):]: v for k, v in c['Labels'].items() if k.startswith('org.opencontainers.image.')}
+assert set(label) == {'title', 'description', 'version', 'revision', 'created', 'source', 'documentation', 'licenses', 'vendor', 'base.name', 'base.digest'}, label
+assert all(label[k] for k in label if k != 'base.digest') and label['base.name'] == 'scratch', label # which has no digest
+assert not [k for k in c['Labels'] if 'opencontainers' in k and not k.startswith('org.opencontainers.image.')], c['Labels']
 assert label['version'] == sys.argv[2] and label['licenses'] == 'Apache-2.0'
 assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ', label['created']), label
 assert not any('NVIDIA_VISIBLE' in e for e in c['Env']), c['Env']
 PY
+}
+
+@test "context_is_what_a_build_reads_and_nothing_else_that_lies_there" {
+    local ctx=$BATS_TEST_TMPDIR/tree
+    mkdir -p "$ctx/base" "$ctx/tests/story" "$ctx/build/third" "$ctx/build/release" "$ctx/models" "$ctx/docs" "$ctx/.git"
+    cp .dockerignore "$ctx/"
+    touch "$ctx"/{Makefile,VERSION,LICENSE,.env,model.safetensors} "$ctx"/{base,tests/story,models,docs,.git,build/release,build/third}/file "$ctx/tests/rules.mk" "$ctx/docs/rules.mk"
+    printf 'FROM scratch\nCOPY . /\n' > "$BATS_TEST_TMPDIR/Dockerfile"
+    bash tests/container/in.sh buildah bud -q -f "$BATS_TEST_TMPDIR/Dockerfile" -t holdfast-context:test "$ctx"
+    box create --name "$NAME" holdfast-context:test /none > /dev/null
+    box export "$NAME" | tar -t | grep -E '(file|safetensors|env|Makefile|VERSION|LICENSE|rules.mk)$' | sort | paste -sd' ' > "$BATS_TEST_TMPDIR/is"
+    cat "$BATS_TEST_TMPDIR/is"
+    [ "$(< "$BATS_TEST_TMPDIR/is")" = 'LICENSE Makefile VERSION base/file build/third/file docs/rules.mk tests/rules.mk' ]
 }
 
 @test "two_builds_of_one_commit_have_one_digest" {
@@ -195,7 +211,8 @@ PY
 @test "list_of_parts_is_sound_SPDX" {
     box create --name "$NAME" holdfast:test > /dev/null
     box export "$NAME" | tar -xO opt/holdfast/share/holdfast/sbom.spdx.json > "$BATS_TEST_TMPDIR/sbom.spdx.json"
-    python3 - "$BATS_TEST_TMPDIR/sbom.spdx.json" <<'PY'
+    licences=$(box export "$NAME" | tar -t | sed -n 's|^opt/holdfast/share/holdfast/licences/\(..*\)|\1|p')
+    python3 - "$BATS_TEST_TMPDIR/sbom.spdx.json" "$licences" <<'PY'
 import json, sys
 d = json.load(open(sys.argv[1]))
 ids = [p['SPDXID'] for p in d['packages']]
@@ -203,6 +220,8 @@ assert len(ids) == len(set(ids))
 named = {p['name'] for p in d['packages']}
 assert {'holdfast', 'cJSON', 'libc6', 'libssl3', 'libcurl4', 'libseccomp-dev', 'libcap-dev', 'ca-certificates'} <= named, named
 assert all(p['versionInfo'] for p in d['packages'])
+licences = set(sys.argv[2].split())
+assert {n.removesuffix('-dev') for n in named} - {'ca-certificates', 'cJSON'} == licences - {'cjson'}, (named, licences)
 for r in d['relationships']:
     assert r['spdxElementId'] in ids + ['SPDXRef-DOCUMENT'] and r['relatedSpdxElement'] in ids, r
 PY
