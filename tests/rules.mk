@@ -68,7 +68,7 @@ test: ## everything that needs no GPU: check, sanitizers, stories, containers (i
 	@$(MAKE) --no-print-directory -j$(CORES) check-programs
 	@bash tests/run.sh test
 
-test-cluster: all $(addprefix $(BUILD)/tests/,pause fake-server fake-vllm) ## the chart on a real Kubernetes of one node (root; installs and builds what it needs)
+test-cluster: all $(addprefix $(BUILD)/tests/,pause sidecar fake-server fake-vllm) ## the chart on a real Kubernetes of one node (root; installs and builds what it needs)
 	@bash tests/run.sh cluster
 
 soak: ## the long runs: thousands of seeds, fuzzing

@@ -57,8 +57,9 @@ def podspec(d):
 # ---- lint, validity ----
 
 def chart_lints_strictly():
-    r = subprocess.run(['helm', 'lint', '--strict', '--kube-version', HIGHEST, CHART], capture_output=True, text=True)
-    assert r.returncode == 0 and 'WARNING' not in r.stdout, r.stdout + r.stderr
+    for f in CI:
+        r = subprocess.run(['helm', 'lint', '--strict', '--kube-version', HIGHEST, '-f', f, CHART], capture_output=True, text=True)
+        assert r.returncode == 0 and 'WARNING' not in r.stdout, f + r.stdout + r.stderr
 
 
 def yaml_files_and_renders_are_clean():
@@ -392,7 +393,11 @@ def holdfast_is_process_1_in_every_mode():
     for values, program in (({}, '/opt/holdfast'), ({'command': ['s']}, '/opt/holdfast'), ({'prefix': '/usr/local/hf'}, '/usr/local/hf'),
                             ({'command': ['s'], 'install': {'enabled': True}}, '/holdfast'),
                             ({'preset': 'vllm', 'image': {'repository': 'v'}, 'install': {'enabled': True, 'path': '/hf/x'}}, '/hf/x')):
-        assert server(rendered(values))['command'] == [program + '/bin/holdfast'], values
+        docs = rendered({**values, 'model': {'source': 'hf://a/b', 'fetchBy': 'init'}, 'cache': {'type': 'pvc'}, 'fetchJob': {'enabled': True}})
+        assert server(docs)['command'] == [program + '/bin/holdfast'] and 'lifecycle' not in server(docs), values
+        for spec in (pod(docs), one(docs, 'Job')['spec']['template']['spec'], one(docs, 'Pod')['spec']):
+            for c in spec['containers'] + spec.get('initContainers', []):
+                assert c['command'][0].endswith('/bin/holdfast') and re.search('[:@]', c['image']) and not c['image'].endswith(':latest'), c
 
 
 def install_mode_leaves_the_servers_image_untouched():
@@ -563,6 +568,11 @@ def what_is_added_arrives():
     assert [c['name'] for c in spec['initContainers']] == ['first'] and [c['name'] for c in spec['containers']] == ['server', 'beside']
     assert one(docs, 'ConfigMap', 'x-holdfast-more')['data'] == {'port': '8000'} and one(docs, 'Secret')['metadata']['name'] == 'x-text'
     assert workload(docs)['spec']['template']['metadata']['labels']['c'] == 'd' and s['args'][-1] == '--deep-verify'
+    place = {'tolerations': [{'key': 'gpu', 'operator': 'Exists', 'effect': 'NoSchedule'}], 'nodeSelector': {'pool': 'gpu'}, 'affinity': {'podAntiAffinity': {'a': []}}}
+    docs2 = rendered({**place, 'model': {'source': 'hf://a/b'}, 'cache': {'type': 'pvc'}, 'fetchJob': {'enabled': True}})
+    assert {k: pod(docs2)[k] for k in place} == place
+    for other in (one(docs2, 'Job')['spec']['template']['spec'], one(docs2, 'Pod')['spec']):
+        assert other['tolerations'] == place['tolerations'], 'the errand could not run where the server can'
     spread = pod(rendered({'topologySpreadConstraints': [{'maxSkew': 1, 'topologyKey': 'a', 'whenUnsatisfiable': 'DoNotSchedule'}]}))['topologySpreadConstraints'][0]
     assert spread['labelSelector']['matchLabels'] == workload(docs)['spec']['selector']['matchLabels']
     env = server(rendered({'command': ['s'], 'extraEnv': [{'name': 'HOME', 'value': '/x'}]}))['env']
@@ -607,6 +617,30 @@ def no_secret_stands_in_a_manifest():
             assert all('valueFrom' in e for e in c.get('env', []) if re.search('TOKEN|KEY', e['name'])), c['name']
     docs = rendered({'preset': 'vllm', 'image': {'repository': 'v'}, 'extraEnv': [{**key, 'name': 'VLLM_API_KEY'}]})
     assert one(docs, 'Pod')['spec']['containers'][0]['env'] == [key]
+
+
+def metrics_behind_the_key_are_scraped_with_it():
+    ref = {'name': 's', 'key': 'k'}
+    key = [{'name': 'HOLDFAST_API_KEY', 'valueFrom': {'secretKeyRef': ref}}]
+    for kind, path in (('serviceMonitor', 'endpoints'), ('podMonitor', 'podMetricsEndpoints')):
+        def endpoints(**values):
+            return one(rendered({kind: {'enabled': True}, **values}), kind[0].upper() + kind[1:])['spec'][path]
+        assert [e.get('authorization') for e in endpoints(extraEnv=key)] == [None, {'credentials': ref}], 'holdfast asks no key of its own page, its server does'
+        assert [e.get('authorization') for e in endpoints()] == [None, None]
+        assert [e.get('authorization') for e in endpoints(extraEnv=key, command=['s'])] == [None, None]
+        assert [e.get('authorization') for e in endpoints(extraEnv=[{'name': 'HOLDFAST_API_KEY', 'value': 'x'}])] == [None, None]
+
+
+def the_fetch_job_ends_at_once_on_what_would_fail_again():
+    text = {}
+    for name in ('base/exit.def', 'supervisor/policy/cause.def'):
+        with open(os.path.join(TOP, name), encoding='utf-8') as f:
+            text[name] = f.read()
+    code = dict(re.findall(r'^X\((\w+), *(\d+),', text['base/exit.def'], re.M))
+    final = [int(code[n]) for n in re.findall(r'^EXIT_ACTION\((\w+), FIX_CONFIG\)', text['supervisor/policy/cause.def'], re.M)
+             if re.match('USAGE|CONFIG|DISK|PERMISSION|FETCH_|VERIFY_|MANIFEST', n)]
+    job = one(rendered({'model': {'source': 'hf://a/b'}, 'cache': {'type': 'pvc'}, 'fetchJob': {'enabled': True}}), 'Job')['spec']
+    assert job['podFailurePolicy']['rules'][0]['onExitCodes']['values'] == sorted(final)
 
 
 def the_claims_go_with_the_release_unless_they_are_kept():

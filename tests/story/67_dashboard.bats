@@ -49,7 +49,7 @@ seen() { query "$1" | grep -q '"value"'; }
 }
 
 @test "the scaling query gives exactly one number" {
-    query 'sum(vllm:num_requests_waiting{namespace="default",pod=~"x-holdfast-[a-z0-9]+-[a-z0-9]{5}"}) + sum(vllm:num_requests_running{namespace="default",pod=~"x-holdfast-[a-z0-9]+-[a-z0-9]{5}"})' > "$D/one"
+    query 'sum({__name__=~"vllm:num_requests_(waiting|running)|sglang:num_(queue|running)_reqs|tgi_(queue_size|batch_current_size)|llamacpp:requests_(deferred|processing)",namespace="default",pod=~"x-holdfast-[a-z0-9]+-[a-z0-9]{5}"})' > "$D/one"
     [ "$(grep -o '"value"' "$D/one" | wc -l)" -eq 1 ]
 }
 
