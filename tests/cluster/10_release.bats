@@ -39,7 +39,7 @@ everything() { # what the namespace holds, events apart
 }
 
 @test "helm test is green through the Service and its name" {
-    helm test phone -n "$NS" --timeout 300s | tee "$BATS_TEST_TMPDIR/tested"
+    helm test phone -n "$NS" --timeout 300s 2>&1 | tee "$BATS_TEST_TMPDIR/tested"
     grep -q 'Phase: *Succeeded' "$BATS_TEST_TMPDIR/tested"
     grep -q '"ev":"request"' "$BATS_TEST_TMPDIR/tested" # the pod's log, before it goes
 }
