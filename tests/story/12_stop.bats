@@ -91,6 +91,7 @@ X
     read -r -t 0.15 -u 9 || true
     [ "$(n_ev kill)" -eq 0 ]
     kill -TERM "$HOLD_PID"
+    wait_for '[ "$(n_ev kill)" -ge 1 ] && [ "$(n_ev end)" -eq 1 ]'
     finish
     [ "$CODE" -eq 137 ]
     nothing_left
