@@ -131,13 +131,13 @@ static void missing_file_is_silent_by_default_and_made_when_asked(void **unused)
 
 static void refusal_has_the_row_of_its_status_and_every_mistake(void **unused) {
     (void) unused;
-    char path[] = "/tmp/hold-report-XXXXXX", text[HOLD_REPORT_MAX_BYTES + 1] = "";
+    char path[] = "/tmp/hold-report-XXXXXX", message[HOLD_REPORT_MAX_BYTES + 1] = "";
     struct hold_err err = { 0 };
     const int fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(hold_report_refusal(path, false, 65, "2 mistakes: --a: no", "--a: no\n--b: no\n", &err), 0);
-    assert_true(read(fd, text, HOLD_REPORT_MAX_BYTES) > 0);
-    assert_string_equal(text, "{\"cause\":\"config\",\"action\":\"fix-config\",\"phase\":\"exited\",\"exit\":65}\n2 mistakes: --a: no\n"
+    assert_true(read(fd, message, HOLD_REPORT_MAX_BYTES) > 0);
+    assert_string_equal(message, "{\"cause\":\"config\",\"action\":\"fix-config\",\"phase\":\"exited\",\"exit\":65}\n2 mistakes: --a: no\n"
                               "correct the file, variable or flag that the message names\n--a: no\n--b: no\n");
     close(fd);
     unlink(path);
