@@ -508,8 +508,10 @@ static void on_line(void *context, int who, int stream, const char *line, size_t
     case HOLD_LINE_CLASS_COUNT:
         return;
     case HOLD_LINE_MILESTONE:
-        if (hold_progress_milestone(&m->progress, match.index, match.done, match.total, core->now_ms))
+        if (hold_progress_milestone(&m->progress, match.index, match.done, match.total, core->now_ms)) {
             hold_core_post_member(core, who, HOLD_MEMBER_EV_PROGRESS);
+            hold_probing_hasten(m, core->now_ms);
+        }
         return;
     case HOLD_LINE_CAUSE:
         if (m->matched == HOLD_CAUSE_NONE) {

@@ -254,6 +254,7 @@ size_t hold_start_prefix(struct hold_core *core, const char *name, const char **
 const char *hold_probing_check(const struct hold_member *m);
 void hold_probing_begin(struct hold_core *core, struct hold_member *m, uint64_t now_ms); /* a life began */
 void hold_probing_follow(struct hold_core *core, struct hold_member *m, uint64_t now_ms); /* the state changed */
+void hold_probing_hasten(struct hold_member *m, uint64_t now_ms); /* its output moved: what waits for it to be up asks soon */
 void hold_probing_end(struct hold_core *core, struct hold_member *m);
 void hold_probing_on_ready(struct hold_core *core, unsigned index, uint64_t now_ms);
 void hold_probing_on_time(struct hold_core *core, uint64_t now_ms);

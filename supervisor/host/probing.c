@@ -115,6 +115,12 @@ void hold_probing_follow(struct hold_core *core, struct hold_member *m, uint64_t
     }
 }
 
+void hold_probing_hasten(struct hold_member *m, uint64_t now_ms) {
+    for (enum hold_question q = 0; m->is_asked && q < HOLD_ASK_COUNT; q++)
+        if (m->ask[q].is_on)
+            hold_probe_hasten(&m->ask[q].probe, now_ms);
+}
+
 void hold_probing_end(struct hold_core *core, struct hold_member *m) {
     if (!m->is_asked)
         return;

@@ -67,6 +67,14 @@ bool hold_probe_fold(struct hold_probe *p, bool passed, uint64_t now_ms) {
     return p->verdict != before;
 }
 
+void hold_probe_hasten(struct hold_probe *p, uint64_t now_ms) {
+    if (p->rule.backoff_first_ms == 0 || p->n_asked == 0 || p->n_passed > 0)
+        return;
+    p->n_failed = 0;
+    if (p->next_ms != UINT64_MAX) /* none is open */
+        p->next_ms = HOLD_MIN(p->next_ms, later(now_ms, p->rule.backoff_first_ms));
+}
+
 const char *hold_verdict_name(enum hold_verdict v) {
     return hold_name_at(verdict_names, HOLD_COUNT_OF(verdict_names), (size_t) v);
 }

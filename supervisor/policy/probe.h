@@ -43,6 +43,9 @@ uint64_t hold_probe_ask(struct hold_probe *p, uint64_t now_ms);
 /* The answer came (or its time ran out: passed = false). True when the verdict changed by it, and only then. An answer
  * without a question is counted in the same way (a told READY=1 is an answer that nobody asked for). */
 bool hold_probe_fold(struct hold_probe *p, bool passed, uint64_t now_ms);
+/* The server gave a sign of life while it starts (a milestone in its output): the back-off begins again, so that the next question comes
+ * soon after it. Changes nothing before the first question, after the first pass and without a back-off. */
+void hold_probe_hasten(struct hold_probe *p, uint64_t now_ms);
 /* The wait between the failure number n (1, 2, ...) and the next question. */
 uint64_t hold_probe_wait_ms(const struct hold_probe_rule *rule, uint32_t n_failed);
 const char *hold_verdict_name(enum hold_verdict v);

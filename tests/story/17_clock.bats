@@ -147,3 +147,28 @@ X
     finish
     [ "$CODE" -eq 143 ]
 }
+
+@test "a server that says it is up is asked soon, however far the back-off has grown" {
+    printf '#!/bin/sh\necho asked >> asked\ntest -e up\n' > check
+    chmod +x check
+    : > asked
+    start --log-level info --ready "exec:$D/check" --health-backoff 20ms --health-period 1h --status-listen "" -- \
+        sh -c 'while ! [ -e up ]; do sleep 0.05; done; echo "INFO:     Uvicorn running on http://127.0.0.1:8000"; exec sleep 600'
+    asks() { wc -l < asked; }
+    local n offset=0
+    wait_for '[ "$(asks)" -ge 1 ]'
+    for n in $(seq 1 13); do # each wait doubles: 20 ms ... 82 s
+        offset=$((offset + 100000))
+        set_clocks $offset 0
+        kill -WINCH "$HOLD_PID"
+        wait_for "[ \"\$(asks)\" -gt $n ]"
+    done
+    read -r -t 0.3 -u 9 || true # the last answer is in, the next question 100 s away
+    n=$(asks)
+    read -r -t 0.3 -u 9 || true
+    [ "$(asks)" -eq "$n" ]
+    touch up
+    wait_for '[ "$(n_ev ready)" -eq 1 ]'
+    kill "$HOLD_PID"
+    finish
+}

@@ -85,6 +85,33 @@ static void zero_rule_is_made_sound(void **unused) {
     assert_string_equal(hold_verdict_name(p.verdict), "down");
 }
 
+static void sign_of_life_begins_the_backoff_again(void **unused) {
+    (void) unused;
+    const struct hold_probe_rule rule = { .period_ms = 10000, .failure_threshold = UINT32_MAX, .backoff_first_ms = 250 };
+    struct hold_probe p = probe_of(rule);
+    hold_probe_hasten(&p, 1000);
+    assert_int_equal(hold_probe_next_ms(&p), 1000); /* the initial delay is kept */
+    for (int i = 0; i < 6; i++) {
+        hold_probe_ask(&p, 2000);
+        hold_probe_fold(&p, false, 2000);
+    }
+    assert_int_equal(hold_probe_next_ms(&p), 2000 + 8000);
+    hold_probe_hasten(&p, 5000);
+    assert_int_equal(hold_probe_next_ms(&p), 5250);
+    hold_probe_hasten(&p, 5100);
+    assert_int_equal(hold_probe_next_ms(&p), 5250); /* never later than it was */
+    hold_probe_ask(&p, 5250);
+    hold_probe_hasten(&p, 5300);
+    assert_true(hold_probe_next_ms(&p) == UINT64_MAX); /* one is open */
+    hold_probe_fold(&p, false, 5400);
+    assert_int_equal(hold_probe_next_ms(&p), 5650);
+    hold_probe_ask(&p, 5650);
+    hold_probe_fold(&p, true, 5700);
+    const uint64_t period = hold_probe_next_ms(&p);
+    hold_probe_hasten(&p, 5800);
+    assert_int_equal(hold_probe_next_ms(&p), period);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(first_question_waits_for_the_initial_delay),
@@ -93,6 +120,7 @@ int main(void) {
         cmocka_unit_test(startup_waits_double_up_to_the_cap),
         cmocka_unit_test(waits_never_wrap),
         cmocka_unit_test(zero_rule_is_made_sound),
+        cmocka_unit_test(sign_of_life_begins_the_backoff_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
