@@ -179,6 +179,18 @@ bool hold_watchdog_usec(uint64_t *ret) {
     return true;
 }
 
+size_t hold_listen_fds(size_t max, const char **ret_names) {
+    const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+    uint64_t taker, n;
+    *ret_names = getenv("LISTEN_FDNAMES");
+    if (!pid || !fds || hold_parse_u64(pid, 1, INT32_MAX, &taker, NULL) < 0 || (pid_t) taker != getpid() || hold_parse_u64(fds, 1, max, &n, NULL) < 0)
+        return 0;
+    for (int fd = 3; fd < 3 + (int) n; fd++)
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+            return 0;
+    return (size_t) n;
+}
+
 void hold_control_say(int control_fd, const char *format, ...) {
     if (control_fd < 0)
         return;

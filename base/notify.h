@@ -47,6 +47,9 @@ HOLD_MUST int hold_notify_send(int fd, const char *text, const int *fds, size_t 
 int hold_control_take(void);
 /* How often this process must say WATCHDOG=1 (WATCHDOG_USEC, when WATCHDOG_PID is absent or ours); false: it need not. */
 bool hold_watchdog_usec(uint64_t *ret);
+/* How many descriptors from 3 up whoever started us opened and meant for this very process (LISTEN_FDS, LISTEN_PID), now
+ * close-on-exec; 0: none, or more than max. *ret_names: LISTEN_FDNAMES, or NULL. */
+size_t hold_listen_fds(size_t max, const char **ret_names);
 /* Says a line to process 1 if there is one; errors are dropped on purpose (a child does not fail because nobody listens). */
 HOLD_PRINTF(2, 3) void hold_control_say(int control_fd, const char *format, ...);
 

@@ -3,6 +3,7 @@
 #include "base/exit.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "supervisor/cmd.h"
 #include "supervisor/host/config.h"
 #include "supervisor/host/core.h"
@@ -130,6 +131,8 @@ int main(int argc, char **argv) {
     if (supervises)
         lift_files(&inherited);
     fill_standard(supervises);
+    if (supervises)
+        inherited.n_listen = hold_listen_fds(HOLD_CHILD_LISTEN_MAX, &inherited.listen_names); /* by podman or systemd: the server behind us is meant */
     /* A folder that this user could not enter again (root started it and became another) is not left. */
     if (supervises && (getcwd(inherited.folder, sizeof(inherited.folder)) == NULL || access(inherited.folder, X_OK) < 0))
         inherited.folder[0] = '\0';

@@ -34,9 +34,10 @@ static void arm_once(uint64_t *deadline, uint64_t at_ms) {
 static uint64_t bounded(const struct hold_core *core, uint64_t at_ms, uint64_t tail_ms) {
     if (core->stop_ms == 0 || core->config->on_stop == HOLD_ON_STOP_FORWARD)
         return at_ms;
-    /* Late ourselves (a starved or frozen machine): a process that just got its KILL still has the time to die. */
-    uint64_t bound = HOLD_MAX(after(core->stop_ms, core->config->grace_ms + tail_ms), after(core->now_ms, HOLD_LATE_MS));
-    return HOLD_MIN(at_ms, bound);
+    /* Late ourselves (a starved or frozen machine): a process that just got its KILL still has the time to die. One that was
+     * waited for already, and did not, is not waited for again. */
+    uint64_t least = core->unkillable ? core->now_ms : after(core->now_ms, HOLD_LATE_MS);
+    return HOLD_MIN(at_ms, HOLD_MAX(after(core->stop_ms, core->config->grace_ms + tail_ms), least));
 }
 
 static void arm_member(struct hold_core *core, struct hold_member *m, uint32_t actions, uint64_t now_ms) {

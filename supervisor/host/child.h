@@ -21,12 +21,15 @@ struct hold_inherited {
     struct rlimit files;          /* RLIMIT_NOFILE; process 1 itself runs with files_now */
     rlim_t files_now;
     char folder[4096];            /* where it was started; "" when unknown. Process 1 itself leaves for "/" */
+    size_t n_listen;              /* sockets from 3 up that were meant for us (LISTEN_PID): each life of a foreign server gets them */
+    const char *listen_names;     /* LISTEN_FDNAMES of them, or NULL */
 };
 
 /* sigprocmask of all 64 signals: the C library's own leaves 32 and 33 alone, and who sends one to process 1 means the child. */
 int hold_child_mask(int how, const sigset_t *set, sigset_t *ret_old);
 
-#define HOLD_CHILD_FDS 8
+#define HOLD_CHILD_FDS 24
+#define HOLD_CHILD_LISTEN_MAX 16 /* of them, that whoever started us opened */
 
 struct hold_child_request {
     const char *const *argv; /* NULL after the last; argv[0] is searched in path when it has no '/' */

@@ -24,7 +24,7 @@ enum hold_signal_to { HOLD_SIGNAL_TO_CHILD, HOLD_SIGNAL_TO_GROUP };
 
 #define HOLD_STATE_DIR_DEFAULT "/run/holdfast"
 #define HOLD_CONFIG_SERVERS 4
-#define HOLD_CONFIG_WORDS 128
+#define HOLD_CONFIG_WORDS 512 /* of a command, its arguments or its variables in the file */
 
 /* One check of a server: an address in probe_io.h's form, NULL when there is none. */
 struct hold_health_config {
@@ -45,7 +45,8 @@ struct hold_server_config {
     struct hold_health_config health;
     const char *warmup;                     /* a request to send once before READY; NULL: none */
     uint64_t watchdog_ms;                   /* 0: none is asked for */
-    const char *command[HOLD_CONFIG_WORDS]; /* NULL after the last; empty for the built-in members */
+    const char *const *command;             /* NULL after the last: in argv as it was given, or words; built-in members have none */
+    const char *words[HOLD_CONFIG_WORDS];   /* servers.NAME.command */
     struct hold_ladder ladder;
     struct hold_strs grants;                /* "r:/path", "rw:/path", "x:/path", "dev:/path" */
     const char *args[HOLD_CONFIG_WORDS];    /* servers.NAME.args: added to a built-in member's command */

@@ -82,7 +82,8 @@ static void read_ladder(struct hold_json_reader *parent, const char *path, struc
 static void read_server(const struct cJSON *object, const char *path, struct hold_server_config *s, struct hold_buf *mistakes) {
     struct hold_json_reader r;
     hold_json_read(&r, object, path, mistakes);
-    read_words(&r, "command", s->command, HOLD_CONFIG_WORDS, &s->n_command);
+    read_words(&r, "command", s->words, HOLD_CONFIG_WORDS, &s->n_command);
+    s->command = s->words;
     read_words(&r, "args", s->args, HOLD_CONFIG_WORDS, &s->n_args);
     read_words(&r, "env", s->env, HOLD_CONFIG_WORDS, &s->n_env);
     for (size_t i = 0; i < s->n_env; i++)
@@ -158,12 +159,7 @@ void hold_config_servers(struct hold_config *c, const struct cJSON *root, int n_
             hold_buf_adds(mistakes, "no command: holdfast [options] -- COMMAND [ARG...]\n");
             return;
         }
-        if (n_command >= HOLD_CONFIG_WORDS) {
-            hold_buf_addf(mistakes, "the command has %d words, the limit is %d\n", n_command, HOLD_CONFIG_WORDS - 1);
-            return;
-        }
-        for (int i = 0; i < n_command; i++)
-            s->command[i] = command[i];
+        s->command = (const char *const *) command;
         s->n_command = (size_t) n_command;
         return;
     }

@@ -25,7 +25,28 @@
 
 /* ---- events ---- */
 
+/* A server may say the same thing a hundred times in one wake-up. To say it once more adds nothing: movement re-arms clocks by
+ * the same time, and the rest is what the newest word already says. */
+static bool is_said(const struct hold_core *core, int member, int event) {
+    for (size_t i = core->queue_n; member >= 0 && i > 0; i--) {
+        const struct hold_core_event *e = &core->queue[(core->queue_begin + i - 1) % HOLD_CORE_EVENTS];
+        if (e->member != member)
+            continue;
+        if (e->event == event)
+            return true;
+        if (e->event != HOLD_MEMBER_EV_PROGRESS && event != HOLD_MEMBER_EV_PROGRESS)
+            return false;
+    }
+    return false;
+}
+
+bool hold_core_can_hear(const struct hold_core *core) {
+    return core->queue_n < HOLD_CORE_EVENTS / 2;
+}
+
 static void push(struct hold_core *core, int member, int event) {
+    if (is_said(core, member, event))
+        return;
     if (core->queue_n == HOLD_CORE_EVENTS) { /* more than every member can have in one batch: a broken promise */
         hold_log(HOLD_LV_ERROR, HOLD_EV_ERROR, HOLD_LS("what", "the event queue is full"), HOLD_LI("member", member), HOLD_LI("event", event));
         return;

@@ -212,6 +212,8 @@ void hold_core_view(const struct hold_core *core, uint64_t now_ms, struct hold_v
 
 void hold_core_post_member(struct hold_core *core, int member, enum hold_member_event event);
 void hold_core_post(struct hold_core *core, enum hold_container_event event);
+/* Another message may be read: what it makes happen fits into the queue. */
+bool hold_core_can_hear(const struct hold_core *core);
 
 /* act.c: performs the bits, lowest first; what fails becomes an event. */
 void hold_act_member(struct hold_core *core, struct hold_member *m, uint32_t actions, uint64_t now_ms);

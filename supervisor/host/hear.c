@@ -186,7 +186,7 @@ void hold_hear_control(struct hold_core *core, int child, uint64_t now_ms) {
     struct hold_member *m = child < (int) core->n_members ? &core->members[child] : NULL;
     int *fd = m ? &m->control_fd : child == HOLD_CORE_JOB ? &core->job.control_fd : NULL;
     struct hold_err err = { 0 };
-    for (int i = 0; fd && *fd >= 0 && i < HOLD_HEAR_BATCH; i++) {
+    for (int i = 0; fd && *fd >= 0 && i < HOLD_HEAR_BATCH && hold_core_can_hear(core); i++) {
         int got = hold_notify_recv(*fd, &message, &err);
         if (got < 0) {
             hold_hear_close(core, fd);
@@ -242,7 +242,7 @@ static void say_stranger(struct hold_core *core, const struct hold_notify *n, ui
 void hold_hear_notify(struct hold_core *core, uint64_t now_ms) {
     static struct hold_notify message;
     struct hold_err err = { 0 };
-    for (int i = 0; core->notify_fd >= 0 && i < HOLD_HEAR_BATCH; i++) {
+    for (int i = 0; core->notify_fd >= 0 && i < HOLD_HEAR_BATCH && hold_core_can_hear(core); i++) {
         int got = hold_notify_recv(core->notify_fd, &message, &err);
         if (got == 0)
             return;

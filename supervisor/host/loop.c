@@ -100,9 +100,9 @@ int hold_loop_wait(struct hold_loop *loop, uint64_t deadline_ms, struct hold_rea
 int hold_loop_signal(struct hold_loop *loop, pid_t *ret_sender) {
     struct signalfd_siginfo infos[HOLD_LOOP_SIGNALS];
     if (loop->at_signal == loop->n_signals) {
-        bool was_short = loop->n_signals > 0 && loop->n_signals < HOLD_LOOP_SIGNALS;
+        bool has_read = loop->n_signals > 0;
         loop->n_signals = loop->at_signal = 0;
-        ssize_t n = was_short ? 0 : read(loop->signal_fd, infos, sizeof(infos)); /* a short read left none */
+        ssize_t n = has_read ? 0 : read(loop->signal_fd, infos, sizeof(infos)); /* whatever is left wakes us again */
         for (ssize_t i = 0; i < n / (ssize_t) sizeof(infos[0]); i++) {
             loop->signals[i].number = (int) infos[i].ssi_signo;
             loop->signals[i].sender = (pid_t) infos[i].ssi_pid;

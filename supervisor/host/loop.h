@@ -69,7 +69,8 @@ void hold_loop_drop(struct hold_loop *loop, int fd);
  * only time passed. Fails only when the kernel's epoll does. */
 HOLD_MUST int hold_loop_wait(struct hold_loop *loop, uint64_t deadline_ms, struct hold_ready *ret_ready, uint64_t *ret_now_ms,
                              struct hold_err *err);
-/* One signal from the descriptor, or 0. */
+/* One signal from the descriptor, or 0: no more than HOLD_LOOP_SIGNALS a wake-up, so that a storm keeps nothing else waiting;
+ * the rest wakes the loop again. */
 int hold_loop_signal(struct hold_loop *loop, pid_t *ret_sender);
 /* The monotonic clock, for the two places outside the loop: before the first wait, and in main. */
 uint64_t hold_loop_now_ms(void);

@@ -373,9 +373,12 @@ static int make_pipe(struct hold_output *o, uid_t uid, gid_t gid, int *ret_read,
     hold_autofd write_end = pair[1];
     if (fcntl(write_end, F_SETFL, 0) < 0)
         return hold_fail(err, HOLD_E_IO, errno, "pipe for a child's output");
-    /* A child of another user opens /dev/stdout again: that is this pipe's inode, and its mode is 0600. */
+    /* A child of another user opens /dev/stdout again: that is this pipe's inode, and its mode is 0600. Root's server may also
+     * become somebody else by itself (gosu, setpriv): writing is free to whoever holds the pipe already. */
     if (uid != geteuid() && fchown(write_end, uid, gid) < 0)
         return hold_fail(err, HOLD_E_IO, errno, "give a pipe to user %u", (unsigned) uid);
+    if (uid == 0 && fchmod(write_end, 0622) < 0)
+        return hold_fail(err, HOLD_E_IO, errno, "let whoever has a pipe write to it");
     if (hold_loop_add(o->loop, read_end, HOLD_ON_OUTPUT, 0, EPOLLIN, err) < 0)
         return -1;
     *ret_read = hold_take_fd(&read_end);

@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "base/list.h"
 #include "base/num.h"
+#include "supervisor/host/words.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -107,8 +108,15 @@ static int parse_path(const char *whole, const char *at, size_t n, const char *i
 /* "exec:COMMAND" and "counter:ADDRESS WORDS": command is what follows the address. */
 static int parse_command(const char *whole, const char *at, struct hold_probe_target *t, struct hold_err *err) {
     t->command = at + strspn(at, " \t");
-    if (t->kind == HOLD_PROBE_EXEC && t->command[0] == '\0')
-        return hold_fail(err, HOLD_E_CONFIG, 0, "check 'exec:' names no command");
+    if (t->kind == HOLD_PROBE_EXEC) {
+        const char *words[HOLD_WORDS_OF_LINE];
+        hold_autofree char *line = strdup(t->command);
+        const int n = line ? hold_words_split(line, words, HOLD_COUNT_OF(words), err) : hold_fail(err, HOLD_E_LIMIT, ENOMEM, "read a command");
+        if (n < 0)
+            return hold_wrap(err, "check '%.80s'", whole);
+        if (n == 0)
+            return hold_fail(err, HOLD_E_CONFIG, 0, "check 'exec:' names no command");
+    }
     static struct hold_page page; /* 6 KiB, for the words' mistakes only */
     if (t->kind == HOLD_PROBE_COUNTER && hold_page_init(&page, t->command, err) < 0)
         return hold_wrap(err, "check '%.80s'", whole);
@@ -225,17 +233,16 @@ static void drain(int fd) {
     }
 }
 
+/* 1xx are passed over, as every client does; 101 is an end that was not asked for. */
+static bool is_final(const struct hold_http_answer *http) {
+    return http->status >= 200 || http->status == 101;
+}
+
 static enum hold_answer on_read(struct hold_probe_io *io) {
+    char bytes[2048];
+    struct hold_http_answer *http = &io->http;
     for (;;) {
-        const int status = hold_http_status_of(io->in, io->n_in);
-        if (status < 0)
-            return answer(io, HOLD_ANSWER_FAIL, "the answer is not HTTP");
-        if (status > 0) {
-            io->http_status = status;
-            drain(io->fd);
-            return answer(io, status >= 200 && status < 400 ? HOLD_ANSWER_PASS : HOLD_ANSWER_FAIL, "http %d", status);
-        }
-        const ssize_t n = recv(io->fd, io->in + io->n_in, sizeof io->in - io->n_in, MSG_DONTWAIT);
+        const ssize_t n = recv(io->fd, bytes, sizeof bytes, MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -243,8 +250,19 @@ static enum hold_answer on_read(struct hold_probe_io *io) {
         if (n < 0)
             return answer(io, HOLD_ANSWER_FAIL, "receive: %s", strerror(errno));
         if (n == 0)
-            return answer(io, HOLD_ANSWER_FAIL, "closed without an answer");
-        io->n_in += (size_t) n;
+            hold_http_answer_end(http);
+        for (size_t at = 0; at < (size_t) n && !is_final(http) && http->state != HOLD_HTTP_BROKEN;) {
+            const char *body;
+            size_t n_body;
+            at += hold_http_answer_feed(http, bytes + at, (size_t) n - at, &body, &n_body);
+        }
+        if (http->state == HOLD_HTTP_BROKEN)
+            return answer(io, HOLD_ANSWER_FAIL, "%s", http->why);
+        if (!is_final(http))
+            continue;
+        io->http_status = http->status;
+        drain(io->fd);
+        return answer(io, io->http_status >= 200 && io->http_status < 400 ? HOLD_ANSWER_PASS : HOLD_ANSWER_FAIL, "http %d", io->http_status);
     }
 }
 

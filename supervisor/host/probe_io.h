@@ -1,8 +1,7 @@
 /* probe_io.h - one non-blocking probe conversation: http, tcp, exec, grpc, counter. Floor: supervisor/host.
  *
  * Process 1 resolves no name: a target's host is a numeric address or "localhost" (127.0.0.1, then nothing else). What a
- * peer may send is bounded by HOLD_PROBE_IO_BYTES (a page of counters: HOLD_PROBE_PAGE_BYTES, which are read and not kept) and
- * by the deadline, so endless headers and dripping peers cost nothing but their time. The file never reads the clock and
+ * peer may send is bounded by HOLD_HTTP_HEAD_BYTES (a page of counters: HOLD_PROBE_PAGE_BYTES; neither is kept) and by the deadline, so endless headers and dripping peers cost nothing but their time. The file never reads the clock and
  * never waits; what a conversation needs beyond this struct is on the heap while it runs. */
 #ifndef HOLD_SUPERVISOR_HOST_PROBE_IO_H
 #define HOLD_SUPERVISOR_HOST_PROBE_IO_H
@@ -19,7 +18,6 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#define HOLD_PROBE_IO_BYTES 64      /* of an answer that are kept: its status code stands within the first 13 */
 #define HOLD_PROBE_IO_WHY_BYTES 160
 #define HOLD_PROBE_PAGE_BYTES ((size_t) 32 << 20) /* of a page of counters: more is a failure */
 #define HOLD_PROBE_TURN_BYTES ((size_t) 256 << 10) /* read in one go, then other work has its turn */
@@ -33,7 +31,7 @@ struct hold_probe_target {
     socklen_t addr_bytes;
     char host[64];                /* for the Host header: "127.0.0.1:8000", "[::1]:8000" */
     char path[256];               /* HTTP, COUNTER: begins with '/'; GRPC: the service's name behind a '/' */
-    const char *command;          /* EXEC: the text after "exec:", split at blanks by the caller; COUNTER: the words of
+    const char *command;          /* EXEC: the text after "exec:", which hold_words_split takes; COUNTER: the words of
                                      policy/counter.h, "" for none; else NULL */
 };
 
@@ -51,9 +49,9 @@ struct hold_probe_io {
     enum hold_probe_kind kind;
     int step;
     uint64_t deadline_ms;   /* UINT64_MAX when idle */
-    size_t n_out, n_sent, n_in;
+    size_t n_out, n_sent;
     char out[512];
-    char in[HOLD_PROBE_IO_BYTES];
+    struct hold_http_answer http; /* HTTP: up to its final status */
     struct hold_probe_page *page; /* COUNTER, while it runs */
     struct hold_grpc *grpc;       /* GRPC, while it runs */
     bool wants_more;        /* it stopped reading for the sake of others: register the descriptor anew */

@@ -1,6 +1,7 @@
 /* start.c - what a child is started with: command, environment, descriptors, sandbox. Floor: host. */
 #include "supervisor/host/core.h"
 #include "supervisor/host/hub.h"
+#include "supervisor/host/words.h"
 
 #include "base/auto.h"
 #include "base/exit.h"
@@ -13,112 +14,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MAX_WORDS 512
-#define MAX_ENV 3584
-#define TEXT_BYTES 16384
-
 /* One child is prepared at a time. */
-static struct {
-    char text[TEXT_BYTES]; /* of the words that were made here, from its end down: next to the first words */
-    size_t n_argv, n_envp, n_text;
-    bool is_full;
-    const char **argv, **envp; /* envp begins where argv ends: words first, then variables */
-    const char *words[MAX_WORDS + MAX_ENV + 2];
-} made;
-
-static void begin(void) {
-    made.n_argv = made.n_envp = made.n_text = 0;
-    made.is_full = false;
-    made.argv = made.words;
-    made.envp = made.words + 1;
-}
-
-static void word(const char *text) {
-    if (made.n_argv == MAX_WORDS)
-        made.is_full = true;
-    else
-        made.argv[made.n_argv++] = text;
-    made.argv[made.n_argv] = NULL;
-    made.envp = made.argv + made.n_argv + 1;
-}
-
-HOLD_PRINTF(1, 2) static const char *text_of(const char *format, ...) {
-    va_list args, again;
-    va_start(args, format);
-    va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
-    size_t left = sizeof(made.text) - made.n_text;
-    char *at = made.text + left - (n < 0 || (size_t) n >= left ? 0 : (size_t) n + 1);
-    if (at < made.text + left) {
-        made.n_text += (size_t) n + 1;
-        (void) vsnprintf(at, (size_t) n + 1, format, again);
-    } else {
-        made.is_full = true;
-    }
-    va_end(again);
-    va_end(args);
-    return made.is_full ? "" : at;
-}
-
-/* --name value, unless the value is empty */
-static void option(const char *name, const char *value) {
-    if (!value || !*value)
-        return;
-    word(name);
-    word(value);
-}
-
-static void option_ms(const char *name, uint64_t ms) {
-    char value[32];
-    hold_format_ms(ms, value, sizeof(value));
-    option(name, text_of("%s", value));
-}
+static struct hold_words made;
 
 /* ---- environment ---- */
 
-static size_t name_length(const char *entry) {
-    return strcspn(entry, "=");
-}
-
-static void drop_env(const char *name) {
-    size_t n = strlen(name), kept = 0;
-    for (size_t i = 0; i < made.n_envp; i++)
-        if (name_length(made.envp[i]) != n || strncmp(made.envp[i], name, n) != 0)
-            made.envp[kept++] = made.envp[i];
-    made.n_envp = kept;
-    made.envp[kept] = NULL;
-}
-
-/* entry replaces one of the same name */
-static void put_env(const char *entry) {
-    char name[128];
-    (void) snprintf(name, sizeof(name), "%.*s", (int) name_length(entry), entry);
-    drop_env(name);
-    if (made.n_envp == MAX_ENV)
-        made.is_full = true;
-    else
-        made.envp[made.n_envp++] = entry;
-    made.envp[made.n_envp] = NULL;
-}
-
-static const char *get_env(const char *name) {
-    size_t n = strlen(name);
-    for (size_t i = 0; i < made.n_envp; i++)
-        if (name_length(made.envp[i]) == n && strncmp(made.envp[i], name, n) == 0 && made.envp[i][n] == '=')
-            return made.envp[i] + n + 1;
-    return NULL;
-}
-
 /* What was meant for process 1 alone: a child that took these for its own would answer to the wrong parent. */
 static const char *const not_passed[] = { "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID",
-                                          "HOLDFAST_CONTROL_FD", "HOLDFAST_MEMBER" };
+                                          "LISTEN_PIDFDID", "HOLDFAST_CONTROL_FD", "HOLDFAST_MEMBER" };
 
 static bool is_for_us(const char *entry) {
     for (size_t i = 0; i < HOLD_COUNT_OF(not_passed); i++)
@@ -129,15 +38,9 @@ static bool is_for_us(const char *entry) {
 
 static void pass_env(const struct hold_core *core, const struct hold_sandbox_plan *plan) {
     for (size_t i = 0; core->environment[i]; i++) {
-        if (is_for_us(core->environment[i]) || !hold_sandbox_plan_passes(plan, core->environment[i]))
-            continue;
-        if (made.n_envp == MAX_ENV) {
-            made.is_full = true;
-            break;
-        }
-        made.envp[made.n_envp++] = core->environment[i];
+        if (!is_for_us(core->environment[i]) && hold_sandbox_plan_passes(plan, core->environment[i]))
+            hold_words_pass(&made, core->environment[i]);
     }
-    made.envp[made.n_envp] = NULL;
 }
 
 /* ---- programs of our own ---- */
@@ -415,25 +318,25 @@ static void runtime_words(struct hold_core *core, const struct hold_member *m) {
     const char *words[4];
     size_t n = hold_start_prefix(core, "holdfast-runtime", words);
     for (size_t i = 0; i < n; i++)
-        word(words[i]);
-    word(m->config->name);
+        hold_words_add(&made, words[i]);
+    hold_words_add(&made, m->config->name);
     static const char *const levels[] = { "debug", "info", "warn", "error" };
-    option("--log-level", hold_name_at(levels, HOLD_COUNT_OF(levels), (size_t) c->log_level));
-    option("--log-format", hold_log_is_text() ? "text" : "json"); /* its standard error is our pipe, never the terminal */
-    option("--model-dir", c->model_dir);
+    hold_words_option(&made, "--log-level", hold_name_at(levels, HOLD_COUNT_OF(levels), (size_t) c->log_level));
+    hold_words_option(&made, "--log-format", hold_log_is_text() ? "text" : "json"); /* its standard error is our pipe, never the terminal */
+    hold_words_option(&made, "--model-dir", c->model_dir);
     if (strcmp(m->config->name, "front") == 0) {
-        option("--served-name", c->served_name);
+        hold_words_option(&made, "--served-name", c->served_name);
     } else {
         static const char *const devices[] = { "", "cpu", "cuda" }, *const dtypes[] = { "", "f32", "bf16", "int8" };
-        option("--device", devices[c->device]);
-        option("--dtype", dtypes[c->dtype]);
+        hold_words_option(&made, "--device", devices[c->device]);
+        hold_words_option(&made, "--dtype", dtypes[c->dtype]);
         if (c->n_ctx)
-            option("--max-context", text_of("%llu", (unsigned long long) c->n_ctx));
+            hold_words_option(&made, "--max-context", hold_words_text(&made, "%llu", (unsigned long long) c->n_ctx));
         if (c->n_threads)
-            option("--threads", text_of("%llu", (unsigned long long) c->n_threads));
+            hold_words_option(&made, "--threads", hold_words_text(&made, "%llu", (unsigned long long) c->n_threads));
     }
     for (size_t i = 0; i < m->config->n_args; i++)
-        word(m->config->args[i]);
+        hold_words_add(&made, m->config->args[i]);
 }
 
 static void job_words(struct hold_core *core, enum hold_job_kind kind) {
@@ -441,59 +344,59 @@ static void job_words(struct hold_core *core, enum hold_job_kind kind) {
     const char *words[4];
     size_t n = hold_start_prefix(core, "holdfast-job", words);
     for (size_t i = 0; i < n; i++)
-        word(words[i]);
+        hold_words_add(&made, words[i]);
     switch (kind) {
     case HOLD_JOB_PREFLIGHT: {
         static const char *const devices[] = { "auto", "cpu", "cuda" };
-        word("preflight");
-        option("--model", c->model_dir);
+        hold_words_add(&made, "preflight");
+        hold_words_option(&made, "--model", c->model_dir);
         for (size_t i = 0; i < c->model_sources.n; i++)
-            option("--model-source", c->model_sources.at[i]);
-        option("--manifest", c->model_manifest);
-        option("--device", devices[c->device]);
+            hold_words_option(&made, "--model-source", c->model_sources.at[i]);
+        hold_words_option(&made, "--manifest", c->model_manifest);
+        hold_words_option(&made, "--device", devices[c->device]);
         if (!*c->run_as) /* the folder is process 1's; the job judges for the user that it runs as */
-            option("--state-dir", c->state_dir);
+            hold_words_option(&made, "--state-dir", c->state_dir);
         if (c->n_servers > 0 && !c->servers[0].is_ours)
-            word("--foreign");
+            hold_words_add(&made, "--foreign");
         for (size_t i = 0; i < c->needs.n; i++)
-            option("--need", c->needs.at[i]);
+            hold_words_option(&made, "--need", c->needs.at[i]);
         for (size_t i = 0; i < c->packages.n; i++)
-            option("--package", c->packages.at[i]);
+            hold_words_option(&made, "--package", c->packages.at[i]);
         if (c->packages.n > 0)
-            option("--virtual-env", virtual_env_of(core));
-        option_ms("--need-timeout", c->need_timeout_ms);
+            hold_words_option(&made, "--virtual-env", virtual_env_of(core));
+        hold_words_option_ms(&made, "--need-timeout", c->need_timeout_ms);
         return;
     }
     case HOLD_JOB_FETCH:
-        word("fetch");
+        hold_words_add(&made, "fetch");
         for (size_t i = 0; i < c->model_sources.n; i++)
-            word(c->model_sources.at[i]);
-        option("--out", c->model_dir);
+            hold_words_add(&made, c->model_sources.at[i]);
+        hold_words_option(&made, "--out", c->model_dir);
         if (hold_hub_root(core))
-            option("--hub-cache", hold_hub_root(core));
-        option("--manifest", c->model_manifest);
-        option("--digest", c->model_digest);
-        option("--fetch-tries", text_of("%llu", (unsigned long long) c->fetch_tries));
-        option_ms("--fetch-backoff", c->fetch_backoff_ms);
-        option_ms("--fetch-backoff-max", c->fetch_backoff_max_ms);
-        option_ms("--fetch-stall", c->fetch_stall_ms);
-        option_ms("--fetch-deadline", c->fetch_deadline_ms);
+            hold_words_option(&made, "--hub-cache", hold_hub_root(core));
+        hold_words_option(&made, "--manifest", c->model_manifest);
+        hold_words_option(&made, "--digest", c->model_digest);
+        hold_words_option(&made, "--fetch-tries", hold_words_text(&made, "%llu", (unsigned long long) c->fetch_tries));
+        hold_words_option_ms(&made, "--fetch-backoff", c->fetch_backoff_ms);
+        hold_words_option_ms(&made, "--fetch-backoff-max", c->fetch_backoff_max_ms);
+        hold_words_option_ms(&made, "--fetch-stall", c->fetch_stall_ms);
+        hold_words_option_ms(&made, "--fetch-deadline", c->fetch_deadline_ms);
         if (core->job.is_deep) /* what a deep verify found bad may still have a marker that fits */
-            word("--deep");
+            hold_words_add(&made, "--deep");
         return;
     case HOLD_JOB_VERIFY:
-        word("verify");
-        word(*c->model_dir ? c->model_dir : c->model_sources.at[0]);
+        hold_words_add(&made, "verify");
+        hold_words_add(&made, *c->model_dir ? c->model_dir : c->model_sources.at[0]);
         if (hold_hub_root(core))
-            option("--hub-cache", hold_hub_root(core));
-        option("--manifest", c->model_manifest);
-        option("--digest", c->model_digest);
+            hold_words_option(&made, "--hub-cache", hold_hub_root(core));
+        hold_words_option(&made, "--manifest", c->model_manifest);
+        hold_words_option(&made, "--digest", c->model_digest);
         if (c->deep_verify || core->job.is_deep)
-            word("--deep");
+            hold_words_add(&made, "--deep");
         if (c->other_template)
-            word("--other-template");
+            hold_words_add(&made, "--other-template");
         if (c->n_servers > 0 && !c->servers[0].is_ours)
-            word("--no-plan");
+            hold_words_add(&made, "--no-plan");
         return;
     case HOLD_JOB_COUNT:
         return;
@@ -521,11 +424,11 @@ static int watch(struct hold_core *core, const struct hold_child *child, int con
 }
 
 static int finish(struct hold_child_request *r, const struct hold_sandbox_plan *plan, struct hold_err *err) {
-    if (made.is_full)
-        return hold_fail(err, HOLD_E_LIMIT, 0, "command or environment is too large");
+    if (hold_words_check(&made, err) < 0)
+        return -1;
     r->argv = made.argv;
     r->envp = made.envp;
-    r->path = get_env("PATH");
+    r->path = hold_words_value(&made, "PATH");
     r->plan = plan;
     return 0;
 }
@@ -535,19 +438,33 @@ static int spawn(struct hold_core *core, const struct hold_child_request *r, str
     return hold_child_spawn(r, ret_child, ret_status, err);
 }
 
-/* Listening socket, then what this member stored in an earlier life. Returns their number; adds LISTEN_*. */
+/* The i-th of names "a:b:c"; "unknown", as systemd has it, when there is none. */
+static void add_name(struct hold_buf *names, const char *inherited, size_t i) {
+    for (; inherited && i > 0; i--)
+        inherited = strchr(inherited, ':') ? strchr(inherited, ':') + 1 : NULL;
+    size_t n = inherited ? strcspn(inherited, ":") : 0;
+    hold_buf_add(names, n ? inherited : "unknown", n ? n : strlen("unknown"));
+}
+
+/* What whoever started us opened for it, our listening socket, then what this member stored in an earlier life. Returns their
+ * number and their names "a:b". */
 static size_t hand_over(const struct hold_core *core, const struct hold_member *m, int fds[HOLD_CHILD_FDS], struct hold_buf *names) {
     size_t n = 0;
     bool gets_api = !m->config->is_ours || strcmp(m->config->name, "front") == 0;
-    if (core->listen_fd >= 0 && gets_api) {
-        fds[n++] = core->listen_fd;
-        hold_buf_adds(names, "api");
+    for (size_t i = 0; !m->config->is_ours && i < core->inherited->n_listen; i++) {
+        fds[n++] = 3 + (int) i;
+        hold_buf_adds(names, i ? ":" : "");
+        add_name(names, core->inherited->listen_names, i);
     }
-    for (size_t i = 0; i < core->store.n && n < HOLD_CHILD_FDS - 1; i++) {
+    if (core->listen_fd >= 0 && gets_api) {
+        fds[n] = core->listen_fd;
+        hold_buf_adds(names, n++ ? ":api" : "api");
+    }
+    for (size_t i = 0; i < core->store.n && n < HOLD_CHILD_FDS; i++) {
         if (core->store.entries[i].owner != m->index)
             continue;
-        fds[n++] = core->store.entries[i].fd;
-        hold_buf_addf(names, "%s%s", n > 1 ? ":" : "", core->store.entries[i].name);
+        fds[n] = core->store.entries[i].fd;
+        hold_buf_addf(names, "%s%s", n++ ? ":" : "", core->store.entries[i].name);
     }
     return n;
 }
@@ -556,43 +473,43 @@ static void build_member(struct hold_core *core, struct hold_member *m) {
     if (m->config->is_ours)
         runtime_words(core, m);
     for (size_t i = 0; i < m->config->n_command; i++)
-        word(m->config->command[i]);
+        hold_words_add(&made, m->config->command[i]);
     const struct hold_rung *rung = hold_ladder_at(&m->config->ladder, m->rung);
     for (size_t i = 0; rung && i < HOLD_RUNG_WORDS && rung->args[i]; i++)
-        word(rung->args[i]);
+        hold_words_add(&made, rung->args[i]);
 }
 
 static void member_env(struct hold_core *core, struct hold_member *m, size_t n_listen, const char *names, int control_number) {
     pass_env(core, m->plan);
     if (hold_hub_root(core) && !m->config->is_ours) { /* what was proven is what it loads */
-        put_env(text_of("HF_HUB_CACHE=%s", hold_hub_root(core)));
-        put_env("HF_HUB_OFFLINE=1");
+        hold_words_put(&made, hold_words_text(&made, "HF_HUB_CACHE=%s", hold_hub_root(core)));
+        hold_words_put(&made, "HF_HUB_OFFLINE=1");
     }
     for (size_t i = 0; i < m->config->n_env; i++)
-        put_env(m->config->env[i]);
+        hold_words_put(&made, m->config->env[i]);
     const struct hold_rung *rung = hold_ladder_at(&m->config->ladder, m->rung);
     for (size_t i = 0; rung && i < HOLD_RUNG_WORDS && rung->env[i]; i++)
-        put_env(rung->env[i]);
-    put_env(text_of("HOLDFAST_MEMBER=%s", m->config->name));
+        hold_words_put(&made, rung->env[i]);
+    hold_words_put(&made, hold_words_text(&made, "HOLDFAST_MEMBER=%s", m->config->name));
     if (n_listen > 0) {
-        put_env(text_of("LISTEN_FDS=%zu", n_listen));
-        put_env(text_of("LISTEN_FDNAMES=%s", names ? names : ""));
+        hold_words_put(&made, hold_words_text(&made, "LISTEN_FDS=%zu", n_listen));
+        hold_words_put(&made, hold_words_text(&made, "LISTEN_FDNAMES=%s", names ? names : ""));
     }
     if (control_number >= 0)
-        put_env(text_of("HOLDFAST_CONTROL_FD=%d", control_number));
+        hold_words_put(&made, hold_words_text(&made, "HOLDFAST_CONTROL_FD=%d", control_number));
     if (core->notify_fd >= 0 && !m->config->is_ours)
-        put_env(text_of("NOTIFY_SOCKET=%s", core->notify_path));
+        hold_words_put(&made, hold_words_text(&made, "NOTIFY_SOCKET=%s", core->notify_path));
     if (m->config->watchdog_ms > 0)
-        put_env(text_of("WATCHDOG_USEC=%llu", (unsigned long long) m->config->watchdog_ms * 1000));
+        hold_words_put(&made, hold_words_text(&made, "WATCHDOG_USEC=%llu", (unsigned long long) m->config->watchdog_ms * 1000));
 }
 
 int hold_start_member(struct hold_core *core, struct hold_member *m, uint64_t now_ms, int *ret_status, struct hold_err *err) {
-    hold_autobuf names = hold_buf_with_max(256);
+    hold_autobuf names = hold_buf_with_max(8192);
     hold_autofd ours = -1, theirs = -1, out = -1, errs = -1;
     struct hold_child_request r = { .inherited = core->inherited, .in_fd = -1, .out_fd = -1, .err_fd = -1, .control_fd = -1,
                                     .own_group = true, .take_terminal = core->on_terminal && tcgetpgrp(0) == getpgrp() };
     *ret_status = HOLD_EXIT_INTERNAL;
-    begin();
+    hold_words_begin(&made);
     build_member(core, m);
     r.n_listen = hand_over(core, m, r.listen, &names);
     if (m->config->is_ours && control_pair(&ours, &theirs, err) < 0)
@@ -643,7 +560,7 @@ int hold_start_job(struct hold_core *core, enum hold_job_kind kind, uint64_t now
     hold_autofd ours = -1, theirs = -1;
     struct hold_child_request r = { .inherited = core->inherited, .in_fd = -1, .out_fd = 2, .err_fd = -1, .control_fd = -1, .own_group = true };
     *ret_status = HOLD_EXIT_INTERNAL;
-    begin();
+    hold_words_begin(&made);
     job_words(core, kind);
     if (make_model_folder(core, err) < 0 && kind == HOLD_JOB_FETCH) { /* preflight says it better, with its cure */
         *ret_status = HOLD_EXIT_FETCH_WRITE;
@@ -658,10 +575,10 @@ int hold_start_job(struct hold_core *core, enum hold_job_kind kind, uint64_t now
     }
     pass_env(core, job->plan);
     if (*core->config->run_as)
-        drop_env("HOLDFAST_STATE_DIR"); /* as --state-dir above: not the job's folder */
-    put_env("HOLDFAST_CONTROL_FD=3");
+        hold_words_drop(&made, "HOLDFAST_STATE_DIR"); /* as --state-dir above: not the job's folder */
+    hold_words_put(&made, "HOLDFAST_CONTROL_FD=3");
     if (kind == HOLD_JOB_FETCH && *core->config->hf_token)
-        put_env(text_of("HF_TOKEN=%s", core->config->hf_token));
+        hold_words_put(&made, hold_words_text(&made, "HF_TOKEN=%s", core->config->hf_token));
     if (finish(&r, job->plan, err) < 0 || spawn(core, &r, &job->child, ret_status, err) < 0)
         return -1;
     job->control_fd = hold_take_fd(&ours);
@@ -671,16 +588,16 @@ int hold_start_job(struct hold_core *core, enum hold_job_kind kind, uint64_t now
 }
 
 int hold_start_exec_probe(struct hold_core *core, struct hold_member *m, const char *command, struct hold_child *ret_child, struct hold_err *err) {
-    static char copy[1024];
-    if ((size_t) snprintf(copy, sizeof(copy), "%s", command) >= sizeof(copy))
-        return hold_fail(err, HOLD_E_LIMIT, 0, "the command of a check is longer than %zu bytes", sizeof(copy) - 1);
-    begin();
-    char *rest = copy;
-    for (char *w; (w = strsep(&rest, " \t"));)
-        if (*w)
-            word(w);
-    if (made.n_argv == 0)
-        return hold_fail(err, HOLD_E_CONFIG, 0, "a check has an empty command");
+    const char *words[HOLD_WORDS_OF_LINE];
+    hold_autofree char *line = strdup(command);
+    if (!line)
+        return hold_fail(err, HOLD_E_LIMIT, ENOMEM, "start the command of a check");
+    int n = hold_words_split(line, words, HOLD_COUNT_OF(words), err);
+    if (n <= 0)
+        return n < 0 ? -1 : hold_fail(err, HOLD_E_CONFIG, 0, "a check has an empty command");
+    hold_words_begin(&made);
+    for (int i = 0; i < n; i++)
+        hold_words_add(&made, words[i]);
     pass_env(core, m->plan);
     hold_autofd nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
     /* A group of its own, so that a question that does not end can be ended with its helpers. */

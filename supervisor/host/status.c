@@ -65,6 +65,12 @@ int hold_status_parse(const char *line, size_t n, enum hold_status_path *ret_pat
     if (!*ret_head_only && !word_is(line, method_bytes, "GET"))
         return 405;
     const char *path = first + 1;
+    if (last - path > 7 && memcmp(path, "http://", 7) == 0) { /* the form for proxies, which every server must take */
+        const char *host = path + 7;
+        path = memchr(host, '/', (size_t) (last - host));
+        if (!path)
+            return 404;
+    }
     size_t path_bytes = (size_t) (last - path);
     const char *query = memchr(path, '?', path_bytes);
     if (query)
@@ -240,6 +246,8 @@ static int head_byte(struct hold_status_conn *c, char byte) {
         if (byte == '\n') {
             if (c->n_line > 0 && c->line[c->n_line - 1] == '\r')
                 c->n_line--;
+            if (c->n_line == 0) /* an empty line before the request is none */
+                return 0;
             c->step = CONN_HEAD;
             c->tail = 1;
             return c->n_line > HOLD_STATUS_LINE_BYTES ? 414 : 0;

@@ -165,6 +165,8 @@ static size_t take_line(struct hold_http_answer *a, const char *bytes, size_t n)
         broken(a, "the head has more than 64 KiB");
     else if (end)
         on_line(a);
+    else if (a->state == HOLD_HTTP_STATUS_LINE && hold_http_status_of(a->line, a->n_line) < 0)
+        broken(a, "the answer is not HTTP");
     return taken;
 }
 

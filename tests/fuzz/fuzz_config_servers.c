@@ -20,7 +20,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         abort();
     for (size_t i = 0; i < config.n_servers; i++) {
         const struct hold_server_config *s = &config.servers[i];
-        if (!s->name || s->n_command >= HOLD_CONFIG_WORDS || s->command[s->n_command] || s->ladder.n > HOLD_LADDER_MAX)
+        if (!s->name || s->n_command >= HOLD_CONFIG_WORDS || (s->n_command && s->command[s->n_command]) || s->ladder.n > HOLD_LADDER_MAX)
             abort();
     }
     return 0;

@@ -69,6 +69,30 @@ finish_one() {
     [[ "$output" == *"no command"* ]]
 }
 
+@test "a command of 5000 words and an environment of 5000 variables go through, and one that the kernel refuses is told as 126" {
+    many() { for ((i = 0; i < 5000; i++)); do export "V$i=x"; done; exec "$@"; }
+    run -0 --separate-stderr bash -c "$(declare -f many); many \"\$@\"" _ "$HOLD" -- sh -c 'echo $#; env | grep -c "^V[0-9]*=x"' sh $(seq 5000)
+    [ "$output" = $'5000\n5000' ]
+    run -126 bash -c 'long=$(head -c 131000 /dev/zero | tr "\0" a); ulimit -s 256; "$0" -- true "$long" "$long" 2>&1 || exit $?' "$HOLD"
+}
+
+@test "TERM is heard within a storm of queued real-time signals, and what else there is to do is done" {
+    start --status-listen "" --grace 20s -- python3 -uc 'import signal, time
+signal.signal(34, lambda *_: None); signal.signal(40, lambda *_: None)
+signal.signal(15, lambda *_: exit(7))
+print("up")
+while True: time.sleep(0.01)'
+    wait_for 'grep -q up out'
+    python3 -c 'import os, sys
+try:
+    for i in range(1 << 16): os.kill(int(sys.argv[1]), (34, 40)[i & 1])
+except OSError: pass # the queue is full, or process 1 has ended' "$HOLD_PID"
+    kill "$HOLD_PID"
+    wait_for '[ "$(cut -d" " -f3 "/proc/$HOLD_PID/stat")" = Z ]' # with all of the queue before it this takes minutes
+    finish
+    [ "$CODE" -eq 7 ]
+}
+
 @test "signals reach the child; a rewritten one arrives as the other, a dropped one not at all" {
     start --signal-map HUP=USR2 --signal-map USR1=none -- "$FAKE" --print-signals --ignore-term
     wait_for '[ -n "$(servers)" ]'

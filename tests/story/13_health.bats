@@ -86,6 +86,18 @@ quick() { echo --health-period 40ms --health-timeout 300ms --health-backoff 10ms
     finish
 }
 
+@test "the command of a check is split as a shell splits it, and a quote without its end is a mistake" {
+    start --log-level info --status-listen= $(quick) --ready "exec:sh -c 'test -e \"$D/up\" && exit 0; exit 1'" -- "$FAKE"
+    wait_for '[ "$(n_ev spawn)" -eq 1 ]'
+    [ "$(n_ev ready)" -eq 0 ]
+    touch up
+    wait_for '[ "$(n_ev ready)" -eq 1 ]'
+    kill "$HOLD_PID"
+    finish
+    run -65 "$HOLD" --ready "exec:sh -c 'x" -- true
+    [[ "$output" == *"a quote without its end"* ]]
+}
+
 @test "liveness has a period and a timeout of its own" {
     start --log-level info --restart never --health-period 1h --health-timeout 1h --health-backoff 10ms --status-listen= --ready "exec:true" \
         --live "exec:sleep 600" --live-period 40ms --live-timeout 30ms --live-failures 2 -- "$FAKE"

@@ -130,3 +130,25 @@ EOF
     ev unkillable | grep -q "$pid"
     [ "$(head -n 1 message | field action)" = new-node ]
 }
+
+@test "and a stop that meets one is over 2 s after the grace all the same" {
+    frozen=/sys/fs/cgroup/freezer/holdfast-story-$$
+    { [ "$(id -u)" -eq 0 ] && mkdir "$frozen" 2> /dev/null; } || skip "no v1 freezer cgroup to make a process unkillable with"
+    start --grace 500ms --status-listen= -- "$FAKE"
+    wait_for '[ -n "$(servers)" ]'
+    pid=$(servers)
+    echo "$pid" > "$frozen/cgroup.procs"
+    echo FROZEN > "$frozen/freezer.state"
+    begun=${EPOCHREALTIME/./}
+    kill "$HOLD_PID"
+    code=0
+    wait "$HOLD_PID" || code=$?
+    took_ms=$(((${EPOCHREALTIME/./} - begun) / 1000))
+    HOLD_PID=
+    echo THAWED > "$frozen/freezer.state"
+    wait_for '[ ! -e /proc/$pid ]'
+    rmdir "$frozen"
+    echo "code $code after $took_ms ms"
+    [ "$code" -eq 114 ]
+    [ "$took_ms" -ge 2400 ] && [ "$took_ms" -lt 2900 ]
+}

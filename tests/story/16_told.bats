@@ -77,6 +77,48 @@ speak() { touch go; wait_for '[ -e spoken ]'; }
     finish
 }
 
+@test "a server that says a thousand things at once: the one that counts is not lost among them" {
+    cat > server << 'X'
+import os, socket, time
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.connect(os.environ["NOTIFY_SOCKET"])
+for i in range(500):
+    s.send(b"WATCHDOG=1\nSTATUS=%d\nX_HOLDFAST_PROGRESS=%d/500" % (i, i + 1))
+s.send(b"READY=1")
+for i in range(500):
+    s.send(b"WATCHDOG=1\nSTATUS=%d" % i)
+time.sleep(600)
+X
+    start --log-level info --ready notify --status-listen "" --watchdog 1h -- python3 server
+    wait_for '[ "$(n_ev ready)" -eq 1 ]'
+    [ "$(n_ev error)" -eq 0 ]
+    kill "$HOLD_PID"
+    finish
+}
+
+@test "sockets that whoever started us opened for the server (LISTEN_PID is ours) are the server's, in each life, before our own" {
+    cat > above << 'X'
+import os, socket, sys
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen(5)
+os.dup2(s.fileno(), 3)
+s.close()
+os.environ.update(LISTEN_PID=sys.argv[1] if sys.argv[1] != "us" else str(os.getpid()), LISTEN_FDS="1", LISTEN_FDNAMES="web")
+os.execv(sys.argv[2], sys.argv[2:])
+X
+    cat > server << 'X'
+import os, socket
+print(os.environ.get("LISTEN_FDS"), os.environ.get("LISTEN_FDNAMES"), os.environ.get("LISTEN_PID") == str(os.getpid()),
+      socket.socket(fileno=3).getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN), flush=True)
+os._exit(3)
+X
+    run -3 --separate-stderr python3 above us "$HOLD" --listen 127.0.0.1:0 --restart on-failure --restart-budget 1 --restart-delay 1ms -- python3 server
+    [ "$output" = $'2 web:api True 1\n2 web:api True 1' ]
+    run -3 --separate-stderr python3 above 1 "$HOLD" -- python3 server # meant for somebody else
+    [ "$output" = "None None False 1" ]
+}
+
 @test "the store: several under one name, the same one once, REMOVE, and each life gets them back in order" {
     cat > server << 'X'
 $TOOL fds

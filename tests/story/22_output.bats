@@ -106,6 +106,14 @@ PY
     grep -q '^reopened' "$OUT"
 }
 
+@test "and so may one that root started and that became another user by itself" {
+    [ "$(id -u)" -eq 0 ] || skip "only root can become somebody else"
+    "$H" --state-dir "$STATE" -- setpriv --reuid 1234567 --regid 1234567 --clear-groups \
+        sh -c 'echo first > /dev/stdout; echo second > /proc/self/fd/1; echo third > /dev/stderr' > "$OUT" 2> "$ERR"
+    printf 'first\nsecond\n' | cmp - "$OUT"
+    echo third | cmp - "$ERR"
+}
+
 @test "on a terminal the server has the terminal itself" {
     command -v script > /dev/null || skip "script is not installed"
     script -qec "$H --state-dir $STATE -- sh -c 'test -t 1 && test -t 0 && echo it is a terminal'" /dev/null > "$OUT" < /dev/null

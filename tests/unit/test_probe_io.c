@@ -77,6 +77,20 @@ static void http_2xx_and_3xx_pass_others_fail(void **unused) {
     assert_int_equal(ask("HTTP/1.1 400 X\r\n", 99, &io), HOLD_ANSWER_FAIL);
 }
 
+static void interim_answers_are_passed_over_as_every_client_does(void **unused) {
+    (void) unused;
+    struct hold_probe_io io;
+    for (size_t piece = 1; piece < 99; piece += 49) {
+        assert_int_equal(ask("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", piece, &io), HOLD_ANSWER_PASS);
+        assert_int_equal(ask("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 503 No\r\n\r\n", piece, &io), HOLD_ANSWER_FAIL);
+        assert_string_equal(io.why, "http 503");
+    }
+    assert_int_equal(ask("HTTP/1.1 101 Switching Protocols\r\n\r\n", 99, &io), HOLD_ANSWER_FAIL);
+    assert_string_equal(io.why, "http 101");
+    assert_int_equal(ask("HTTP/1.1 100 Continue\r\n\r\n", 99, &io), HOLD_ANSWER_FAIL);
+    assert_string_equal(io.why, "closed without an answer");
+}
+
 static void status_line_may_come_byte_by_byte(void **unused) {
     (void) unused;
     struct hold_probe_io io;
@@ -151,12 +165,12 @@ static void targets_are_numeric_or_localhost(void **unused) {
     (void) unused;
     struct hold_probe_target t;
     struct hold_err err;
-    static const char *const good[] = { "http://127.0.0.1:80/x?y=1", "http://[::1]:8000", "tcp://10.0.0.1:1", ":8000/health", "http://localhost:65535/", "exec: /bin/true -x" };
+    static const char *const good[] = { "http://127.0.0.1:80/x?y=1", "http://[::1]:8000", "tcp://10.0.0.1:1", ":8000/health", "http://localhost:65535/", "exec: /bin/true -x", "exec:sh -c 'a b'" };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         if (hold_probe_target_parse(good[i], &t, &err) < 0)
             fail_msg("%s: %s", good[i], err.text);
     static const char *const bad[] = { "", "http://", "http://example.com:80/", "http://127.0.0.1/", "http://127.0.0.1:0/", "http://127.0.0.1:65536/",
-        "http://127.0.0.1:80/a b", "https://127.0.0.1:443/", "tcp://127.0.0.1:80/x", "http://127.0.0.1:80?x", "exec:", "exec:  ", "/health", "http://[::1]8000/",
+        "http://127.0.0.1:80/a b", "https://127.0.0.1:443/", "tcp://127.0.0.1:80/x", "http://127.0.0.1:80?x", "exec:", "exec:  ", "exec:sh -c 'x", "/health", "http://[::1]8000/",
         "http://127.0.0.1:80x/", "http://1.2.3:80/" };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         if (hold_probe_target_parse(bad[i], &t, &err) == 0)
@@ -169,6 +183,7 @@ static void targets_are_numeric_or_localhost(void **unused) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(http_2xx_and_3xx_pass_others_fail),
+        cmocka_unit_test(interim_answers_are_passed_over_as_every_client_does),
         cmocka_unit_test(status_line_may_come_byte_by_byte),
         cmocka_unit_test(what_is_not_http_fails_with_a_reason),
         cmocka_unit_test(silence_fails_at_the_deadline_and_not_before),

@@ -193,6 +193,7 @@ static void garbage_is_refused_with_its_status(void **unused) {
         { "POST /livez HTTP/1.1", 405 }, { "GET /livez HTTP/2.0", 505 }, { "GET /livez", 400 }, { "GET", 400 }, { "", 400 },
         { "GET  HTTP/1.1", 404 }, { "\x16\x03\x01\x02", 400 }, { "GET /livez HTTP/1.1 x", 400 }, { " GET /livez HTTP/1.1", 400 },
         { "GET\t/livez HTTP/1.1", 400 }, { "HEAD /readyz HTTP/1.0", 200 }, { "get /livez HTTP/1.1", 405 },
+        { "GET http://any:1/livez HTTP/1.1", 200 }, { "GET http://any HTTP/1.1", 404 }, { "GET http:// HTTP/1.1", 404 },
     };
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         enum hold_status_path path;
