@@ -88,7 +88,7 @@ try:
     for i in range(1 << 16): os.kill(int(sys.argv[1]), (34, 40)[i & 1])
 except OSError: pass # the queue is full, or process 1 has ended' "$HOLD_PID"
     kill "$HOLD_PID"
-    wait_for '[ "$(cut -d" " -f3 "/proc/$HOLD_PID/stat")" = Z ]' # with all of the queue before it this takes minutes
+    wait_for '! kill -0 "$HOLD_PID" 2> /dev/null' # with all of the queue before it this takes minutes
     finish
     [ "$CODE" -eq 7 ]
 }
