@@ -14,6 +14,7 @@
 
 enum { SECRET_BYTES = 4096, NAME_BYTES = 96 };
 
+#define OTHER_TYPE "a value of another type is wanted (see holdfast --help)"
 #define OURS "HOLDFAST_"
 #define OURS_MAX 256 /* variables of ours that are told apart first; with more, all are looked at for each row */
 
@@ -111,34 +112,40 @@ static void add_string(struct loading *l, const struct hold_opt *row, const char
         strs->at[strs->n++] = text;
 }
 
+/* text into the field of a row that takes one value. */
+static int set_value(const struct hold_opt *row, void *field, const char *text, struct hold_err *err) {
+    switch (row->type) {
+    case HOLD_OPT_STR:
+    case HOLD_OPT_SECRET:
+        *(const char **) field = text;
+        return 0;
+    case HOLD_OPT_BOOL:
+        return hold_parse_bool(text, field, err);
+    case HOLD_OPT_ENUM:
+        return parse_enum(text, row->choices, field, err);
+    case HOLD_OPT_U64:
+    case HOLD_OPT_F64:
+    case HOLD_OPT_BYTES:
+    case HOLD_OPT_MS:
+        return set_number(row, field, text, err);
+    case HOLD_OPT_STRS:
+        break;
+    }
+    return hold_fail(err, HOLD_E_INTERNAL, 0, "option '%s' takes more than one value", row->name);
+}
+
 /* One value from text into its field. where names the source in a mistake ("--grace", "HOLDFAST_GRACE", "config: grace"). */
 static void set_text(struct loading *l, size_t index, const char *text, enum hold_opt_source from, const char *where) {
     const struct hold_opt *row = &l->set->rows[index];
     void *field = l->config + row->offset;
     struct hold_err err = { 0 };
     int failed = 0;
-    switch (row->type) {
-    case HOLD_OPT_STR:
-    case HOLD_OPT_SECRET:
-        *(const char **) field = text;
-        break;
-    case HOLD_OPT_STRS:
+    if (row->type != HOLD_OPT_STRS) {
+        failed = set_value(row, field, text, &err);
+    } else {
         if (from > l->set->sources[index])
             *(struct hold_strs *) field = (struct hold_strs) { .n = 0 };
         add_string(l, row, text);
-        break;
-    case HOLD_OPT_BOOL:
-        failed = hold_parse_bool(text, field, &err);
-        break;
-    case HOLD_OPT_ENUM:
-        failed = parse_enum(text, row->choices, field, &err);
-        break;
-    case HOLD_OPT_U64:
-    case HOLD_OPT_F64:
-    case HOLD_OPT_BYTES:
-    case HOLD_OPT_MS:
-        failed = set_number(row, field, text, &err);
-        break;
     }
     if (failed)
         mistake(l, "%s: %s", where, err.text);
@@ -169,13 +176,32 @@ void hold_opt_release(struct hold_opt_set *set) {
 
 /* ---- the file ---- */
 
-static void set_json(struct loading *l, size_t index, const struct cJSON *v, const char *where) {
-    const struct hold_opt *row = &l->set->rows[index];
-    char number[64];
+/* A value of the file as the text that its parser takes, in number when it is none; NULL: it has another type. */
+static const char *text_of_json(const struct hold_opt *row, const struct cJSON *v, char number[64]) {
     const char *text;
     uint64_t whole;
     double real;
     bool truth;
+    bool takes_number = row->type == HOLD_OPT_U64 || row->type == HOLD_OPT_BYTES;
+    if (row->type == HOLD_OPT_BOOL)
+        return hold_json_bool(v, &truth) ? (truth ? "true" : "false") : NULL;
+    if (takes_number && hold_json_u64(v, &whole)) {
+        snprintf(number, 64, "%" PRIu64, whole);
+        return number;
+    }
+    if (row->type == HOLD_OPT_F64) {
+        if (!hold_json_f64(v, &real))
+            return NULL;
+        snprintf(number, 64, "%.17g", real);
+        return number;
+    }
+    return row->type != HOLD_OPT_U64 && hold_json_str(v, &text) ? text : NULL;
+}
+
+static void set_json(struct loading *l, size_t index, const struct cJSON *v, const char *where) {
+    const struct hold_opt *row = &l->set->rows[index];
+    char number[64];
+    const char *text;
     if (row->type == HOLD_OPT_STRS && hold_json_type_of(v) == HOLD_JSON_ARRAY) {
         for (const struct cJSON *item = hold_json_first(v); item; item = hold_json_next(item)) {
             if (hold_json_str(item, &text))
@@ -185,20 +211,19 @@ static void set_json(struct loading *l, size_t index, const struct cJSON *v, con
         }
         return;
     }
-    bool takes_number = row->type == HOLD_OPT_U64 || row->type == HOLD_OPT_F64 || row->type == HOLD_OPT_BYTES;
-    if (row->type == HOLD_OPT_BOOL ? hold_json_bool(v, &truth) : false) {
-        set_text(l, index, truth ? "true" : "false", HOLD_FROM_FILE, where);
-    } else if (takes_number && row->type != HOLD_OPT_F64 && hold_json_u64(v, &whole)) {
-        snprintf(number, sizeof number, "%" PRIu64, whole);
-        set_text(l, index, number, HOLD_FROM_FILE, where);
-    } else if (row->type == HOLD_OPT_F64 && hold_json_f64(v, &real)) {
-        snprintf(number, sizeof number, "%.17g", real);
-        set_text(l, index, number, HOLD_FROM_FILE, where);
-    } else if (row->type != HOLD_OPT_U64 && row->type != HOLD_OPT_F64 && row->type != HOLD_OPT_BOOL && hold_json_str(v, &text)) {
+    text = text_of_json(row, v, number);
+    if (text)
         set_text(l, index, keep(l, text, strlen(text)), HOLD_FROM_FILE, where);
-    } else {
-        mistake(l, "%s: a value of another type is wanted (see holdfast --help)", where);
-    }
+    else
+        mistake(l, "%s: %s", where, OTHER_TYPE);
+}
+
+int hold_opt_from_json(const struct hold_opt *row, const struct cJSON *v, void *ret_field, struct hold_err *err) {
+    char number[64];
+    const char *text = text_of_json(row, v, number);
+    if (!text)
+        return hold_fail(err, HOLD_E_CONFIG, 0, OTHER_TYPE);
+    return set_value(row, ret_field, text, err);
 }
 
 /* A secret never stands in the config file itself: "<key>_file" names the file that holds it. */

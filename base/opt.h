@@ -73,6 +73,10 @@ HOLD_MUST int hold_opt_load(const struct hold_opt_set *set, void *config, const 
                             char *const *argv, bool stop_at_word, struct hold_strs *ret_words, int *ret_rest,
                             struct hold_buf *mistakes, struct hold_err *err);
 
+/* One value of a file into the field of a row that is no STRS and no SECRET: types and ranges as hold_opt_load takes them. A string is
+ * borrowed from v. Fails with CONFIG; then the field is untouched. */
+HOLD_MUST int hold_opt_from_json(const struct hold_opt *row, const struct cJSON *v, void *ret_field, struct hold_err *err);
+
 /* Variables of this prefix that are no option: a line "NAME: no such variable; did you mean NEAR?" each, names only, never a value.
  * The links that Kubernetes sets for a Service of the prefix's name (HOLDFAST_SERVICE_HOST, HOLDFAST_PORT_80_TCP) are no strangers. */
 struct hold_opt_names {

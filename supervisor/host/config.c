@@ -7,9 +7,11 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "supervisor/host/address.h"
 #include "supervisor/host/config_servers.h"
 #include "supervisor/host/probe_io.h"
 #include "supervisor/policy/backoff.h"
+#include "supervisor/policy/sandbox_grants.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -38,14 +40,14 @@ const struct hold_opt hold_config_rows[] = {
     { "listen", HOLD_OPT_STR, AT(listen), "[::]:8000", 0, 0,
       "socket that holdfast opens, keeps across restarts and hands to the server (LISTEN_FDS); empty: the server opens its own", .value = "ADDR", .other = "" },
 
-    { "restart", HOLD_OPT_ENUM, AT(restart), "on-failure", 0, 0, "when an ended server starts again", .key = "restart.policy",
+    { "restart", HOLD_OPT_ENUM, AT(restart.policy), "on-failure", 0, 0, "when an ended server starts again", .key = "restart.policy",
       .choices = "never|on-failure|always", .other = "never" },
-    { "restart-delay", HOLD_OPT_MS, AT(restart_delay_ms), "1s", 0, HOUR, "first wait of the back-off; it doubles; 0s: no wait ever, only with a budget", .key = "restart.delay" },
-    { "restart-cap", HOLD_OPT_MS, AT(restart_cap_ms), "5m", 1, DAY, "longest wait of the back-off", .key = "restart.cap" },
-    { "restart-jitter", HOLD_OPT_U64, AT(restart_jitter_pct), "10", 0, 100, "per cent that chance may add to a wait", .key = "restart.jitter_pct" },
-    { "restart-budget", HOLD_OPT_STR, AT(restart_budget_text), "10/1h", 0, 0,
+    { "restart-delay", HOLD_OPT_MS, AT(restart.delay_ms), "1s", 0, HOUR, "first wait of the back-off; it doubles; 0s: no wait ever, only with a budget", .key = "restart.delay" },
+    { "restart-cap", HOLD_OPT_MS, AT(restart.cap_ms), "5m", 1, DAY, "longest wait of the back-off", .key = "restart.cap" },
+    { "restart-jitter", HOLD_OPT_U64, AT(restart.jitter_pct), "10", 0, 100, "per cent that chance may add to a wait", .key = "restart.jitter_pct" },
+    { "restart-budget", HOLD_OPT_STR, AT(restart.budget_text), "10/1h", 0, 0,
       "restarts within a window before giving up: N/WINDOW, or N within an hour; 0: no limit", .key = "restart.budget", .value = "N/WINDOW" },
-    { "healthy-reset", HOLD_OPT_MS, AT(healthy_reset_ms), "5m", 1, DAY,
+    { "healthy-reset", HOLD_OPT_MS, AT(restart.healthy_reset_ms), "5m", 1, DAY,
       "a life that was ready this long restarts at once and refills the budget", .key = "restart.healthy_reset" },
     { "no-progress", HOLD_OPT_MS, AT(no_progress_ms), "5m", 0, DAY, "a start that does not move for this long is killed; 0: never",
       .key = "start.no_progress" },
@@ -61,6 +63,9 @@ const struct hold_opt hold_config_rows[] = {
     { "kill-wait", HOLD_OPT_MS, AT(kill_wait_ms), "30s", 1, HOUR, "what still lives this long after KILL is called unkillable", .key = "stop.kill_wait" },
     { "signal-to", HOLD_OPT_ENUM, AT(signal_to), "child", 0, 0, "who a forwarded signal goes to", .key = "signals.to", .choices = "child|group" },
     { "signal-map", HOLD_OPT_STRS, AT(signal_map), NULL, 0, 0, "rewrite a forwarded signal: TERM=INT, HUP=none", .key = "signals.map", .value = "A=B" },
+    { "stop-on", HOLD_OPT_STRS, AT(stop_on), NULL, 0, 0,
+      "a further signal that asks for the stop, beside TERM and INT: QUIT, where the image has STOPSIGNAL SIGQUIT; the server gets it as itself",
+      .key = "signals.stop", .value = "SIGNAL" },
     { "parent-death-signal", HOLD_OPT_STR, AT(parent_death_signal), NULL, 0, 0,
       "signal that holdfast itself gets when the process that started it ends: TERM", .key = "signals.parent_death", .value = "SIGNAL" },
     { "success-exit", HOLD_OPT_STRS, AT(success_exit), NULL, 0, 0,
@@ -92,7 +97,7 @@ const struct hold_opt hold_config_rows[] = {
       "first wait between two questions while it starts; it doubles; 0: the period", .key = "health.backoff" },
     { "health-backoff-cap", HOLD_OPT_MS, AT(health.backoff_max_ms), "0", 0, HOUR, "longest such wait; 0: the period", .key = "health.backoff_cap" },
     { "warmup", HOLD_OPT_STR, AT(warmup), NULL, 0, 0, "a check that must pass once before the server counts as ready", .value = "CHECK" },
-    { "watchdog", HOLD_OPT_MS, AT(watchdog_ms), "0", 0, DAY, "a ready server must say WATCHDOG=1 this often; 0: need not", .key = "health.watchdog" },
+    { "watchdog", HOLD_OPT_MS, AT(health.watchdog_ms), "0", 0, DAY, "a ready server must say WATCHDOG=1 this often; 0: need not", .key = "health.watchdog" },
 
     { "sandbox", HOLD_OPT_ENUM, AT(sandbox), "best-effort", 0, 0, "lock children in (default of `holdfast -- CMD`: off)",
       .key = "sandbox.level", .choices = "off|best-effort|strict", .other = "off" },
@@ -158,11 +163,12 @@ int hold_signal_parse(const char *text) {
         return (int) value;
     if (strncmp(text, "SIG", 3) == 0)
         text += 3;
-    if (strncmp(text, "RTMIN", 5) == 0) {
+    bool is_low = strncmp(text, "RTMIN", 5) == 0;
+    if (is_low || strncmp(text, "RTMAX", 5) == 0) {
         value = 0;
-        if (text[5] != '\0' && (text[5] != '+' || hold_parse_u64(text + 6, 0, (uint64_t) (SIGRTMAX - SIGRTMIN), &value, NULL) < 0))
+        if (text[5] != '\0' && (text[5] != (is_low ? '+' : '-') || hold_parse_u64(text + 6, 0, (uint64_t) (SIGRTMAX - SIGRTMIN), &value, NULL) < 0))
             return -1;
-        return SIGRTMIN + (int) value;
+        return is_low ? SIGRTMIN + (int) value : SIGRTMAX - (int) value;
     }
     for (size_t i = 0; i < HOLD_COUNT_OF(signal_names); i++)
         if (strcmp(text, signal_names[i].name) == 0)
@@ -228,13 +234,6 @@ HOLD_PRINTF(2, 3) static void mistake(struct hold_buf *mistakes, const char *for
     hold_buf_addf(mistakes, "%s\n", text);
 }
 
-static void check_check(struct hold_buf *mistakes, const char *option, const char *text) {
-    struct hold_probe_target target;
-    struct hold_err err = { 0 };
-    if (text && *text && strcmp(text, "notify") != 0 && hold_probe_target_parse(text, &target, &err) < 0)
-        mistake(mistakes, "%s: %s", option, err.text);
-}
-
 static void check_ports(struct hold_buf *mistakes, const char *option, const struct hold_strs *ports) {
     for (size_t i = 0; i < ports->n; i++) {
         uint64_t port;
@@ -244,19 +243,113 @@ static void check_ports(struct hold_buf *mistakes, const char *option, const str
     }
 }
 
-/* "10", "10/1h" */
-static void read_budget(struct hold_config *c, struct hold_buf *mistakes) {
+static void check_check(struct hold_buf *mistakes, const char *server, const char *text) {
+    struct hold_probe_target target;
+    struct hold_err err = { 0 };
+    if (text && *text && strcmp(text, "notify") != 0 && hold_probe_target_parse(text, &target, &err) < 0)
+        mistake(mistakes, "%s: %s", server, err.text);
+}
+
+static void check_address(struct hold_buf *mistakes, const char *option, const char *text) {
+    struct sockaddr_storage address;
+    socklen_t n;
+    struct hold_err err = { 0 };
+    if (*text && hold_address_parse(text, &address, &n, &err) < 0)
+        mistake(mistakes, "--%s: %s", option, err.text);
+}
+
+static void check_profile(struct hold_buf *mistakes, const char *name) {
+    const char *names[HOLD_PROFILE_COUNT];
+    if (hold_profile_find(name) != HOLD_PROFILE_NONE)
+        return;
+    for (size_t i = 0; i < HOLD_PROFILE_COUNT; i++)
+        names[i] = hold_profile_name((enum hold_profile) i);
+    const char *near = hold_nearest(name, names, HOLD_PROFILE_COUNT);
+    mistake(mistakes, "--profile: there is no sandbox profile '%.60s'%s%s%s", name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+int hold_config_user(const char *text, uint32_t *ret_uid, uint32_t *ret_gid, struct hold_err *err) {
+    char uid[16];
+    uint64_t u, g;
+    const char *colon = strchr(text, ':');
+    (void) snprintf(uid, sizeof(uid), "%.*s", (int) (colon ? colon - text : (long) strlen(text)), text);
+    if (hold_parse_u64(uid, 1, UINT32_MAX - 1, &u, NULL) < 0 || hold_parse_u64(colon ? colon + 1 : uid, 1, UINT32_MAX - 1, &g, NULL) < 0)
+        return hold_fail(err, HOLD_E_CONFIG, 0, "--run-as '%s' is not UID:GID", text);
+    *ret_uid = (uint32_t) u;
+    *ret_gid = (uint32_t) g;
+    return 0;
+}
+
+static void check_sandbox(const struct hold_config *c, struct hold_buf *mistakes) {
+    uint32_t uid, gid;
+    struct hold_err err = { 0 };
+    if (*c->run_as && hold_config_user(c->run_as, &uid, &gid, &err) < 0)
+        mistake(mistakes, "%s", err.text);
+    else if (*c->run_as && c->sandbox == HOLD_SANDBOX_OFF)
+        mistake(mistakes, "--run-as is done by the sandbox, which is off: add --sandbox best-effort");
+    if (*c->profile)
+        check_profile(mistakes, c->profile);
+    for (size_t i = 0; i < c->n_servers; i++) {
+        const struct hold_server_config *s = &c->servers[i];
+        if (s->profile && s->profile != c->profile)
+            check_profile(mistakes, s->profile);
+        for (size_t k = 0; k < s->grants.n; k++) {
+            struct hold_sandbox_grant grant;
+            if (hold_sandbox_grant_parse(s->grants.at[k], &grant, &err) < 0)
+                mistake(mistakes, "%s: %s", s->name, err.text);
+        }
+    }
+    check_ports(mistakes, "bind-port", &c->bind_ports);
+    check_ports(mistakes, "connect-port", &c->connect_ports);
+}
+
+static void check_signals(const struct hold_config *c, struct hold_buf *mistakes) {
+    for (size_t i = 0; i < c->signal_map.n; i++) {
+        char from[32] = "";
+        const char *equals = strchr(c->signal_map.at[i], '=');
+        if (equals && (size_t) (equals - c->signal_map.at[i]) < sizeof(from))
+            (void) snprintf(from, sizeof(from), "%.*s", (int) (equals - c->signal_map.at[i]), c->signal_map.at[i]);
+        int sig = equals ? hold_signal_parse(from) : -1;
+        if (sig <= 0 || hold_signal_parse(equals + 1) < 0)
+            mistake(mistakes, "--signal-map: '%s' is not SIGNAL=SIGNAL or SIGNAL=none", c->signal_map.at[i]);
+        else if (sig == SIGKILL || sig == SIGSTOP || sig == SIGCHLD)
+            mistake(mistakes, "--signal-map: '%s': %s never comes to be rewritten", c->signal_map.at[i], from);
+    }
+    for (size_t i = 0; i < c->stop_on.n; i++)
+        if (hold_signal_parse(c->stop_on.at[i]) <= 0)
+            mistake(mistakes, "--stop-on: '%s' is not a signal", c->stop_on.at[i]);
+    if (*c->parent_death_signal && hold_signal_parse(c->parent_death_signal) <= 0)
+        mistake(mistakes, "--parent-death-signal: '%s' is not a signal", c->parent_death_signal);
+}
+
+
+/* "10", "10/1h". where: the way to the restart values, "--restart-" or "servers.NAME.restart." */
+static void read_budget(struct hold_restart_config *r, const char *where, struct hold_buf *mistakes) {
     char number[32];
     struct hold_err err = { 0 };
-    const char *slash = strchr(c->restart_budget_text, '/');
-    size_t n = slash ? (size_t) (slash - c->restart_budget_text) : strlen(c->restart_budget_text);
-    (void) snprintf(number, sizeof(number), "%.*s", (int) HOLD_MIN(n, sizeof(number) - 1), c->restart_budget_text);
-    c->restart_window_ms = (uint64_t) HOUR;
-    if (hold_parse_u64(number, 0, HOLD_BUDGET_MAX, &c->restart_budget, &err) < 0 ||
-        (slash && hold_parse_ms(slash + 1, 1, (uint64_t) (30 * DAY), &c->restart_window_ms, &err) < 0))
-        mistake(mistakes, "--restart-budget: %s", err.text);
-    else if (c->restart_delay_ms == 0 && c->restart_budget == 0)
-        mistake(mistakes, "--restart-delay: 0s means no wait ever, which needs a --restart-budget");
+    const char *slash = strchr(r->budget_text, '/');
+    size_t n = slash ? (size_t) (slash - r->budget_text) : strlen(r->budget_text);
+    (void) snprintf(number, sizeof(number), "%.*s", (int) HOLD_MIN(n, sizeof(number) - 1), r->budget_text);
+    r->window_ms = (uint64_t) HOUR;
+    if (hold_parse_u64(number, 0, HOLD_BUDGET_MAX, &r->budget, &err) < 0 || (slash && hold_parse_ms(slash + 1, 1, (uint64_t) (30 * DAY), &r->window_ms, &err) < 0))
+        mistake(mistakes, "%sbudget: %s", where, err.text);
+    else if (r->delay_ms == 0 && r->budget == 0)
+        mistake(mistakes, "%sdelay: 0s means no wait ever, which needs a %sbudget", where, where);
+}
+
+static void read_budgets(struct hold_config *c, struct hold_buf *mistakes) {
+    read_budget(&c->restart, "--restart-", mistakes);
+    for (size_t i = 0; i < c->n_servers; i++) {
+        struct hold_restart_config *r = &c->servers[i].restart;
+        char where[80];
+        (void) snprintf(where, sizeof(where), "servers.%.40s.restart.", c->servers[i].name);
+        if (r->budget_text == c->restart.budget_text && r->delay_ms == c->restart.delay_ms) { /* said above */
+            r->budget = c->restart.budget;
+            r->window_ms = c->restart.window_ms;
+        } else {
+            read_budget(r, where, mistakes);
+        }
+    }
 }
 
 /* "143", "1-3" */
@@ -291,14 +384,10 @@ static void read_success(struct hold_config *c, struct hold_buf *mistakes) {
 static void check_values(const struct hold_config *c, struct hold_buf *mistakes) {
     if (c->mode == HOLD_MODE_TOOL)
         return;
-    for (size_t i = 0; i < c->signal_map.n; i++) {
-        char from[32] = "";
-        const char *equals = strchr(c->signal_map.at[i], '=');
-        if (equals && (size_t) (equals - c->signal_map.at[i]) < sizeof(from))
-            (void) snprintf(from, sizeof(from), "%.*s", (int) (equals - c->signal_map.at[i]), c->signal_map.at[i]);
-        if (!equals || hold_signal_parse(from) <= 0 || hold_signal_parse(equals + 1) < 0)
-            mistake(mistakes, "--signal-map: '%s' is not SIGNAL=SIGNAL or SIGNAL=none", c->signal_map.at[i]);
-    }
+    check_signals(c, mistakes);
+    check_sandbox(c, mistakes);
+    check_address(mistakes, "listen", c->listen);
+    check_address(mistakes, "status-listen", c->status_listen);
     for (size_t i = 0; i < c->n_servers; i++) {
         const struct hold_server_config *s = &c->servers[i];
         check_check(mistakes, s->name, s->health.startup);
@@ -307,13 +396,11 @@ static void check_values(const struct hold_config *c, struct hold_buf *mistakes)
         check_check(mistakes, s->name, s->warmup);
         if (s->health.live && strcmp(s->health.live, "notify") == 0)
             mistake(mistakes, "%s: liveness cannot be 'notify'; use --watchdog", s->name);
+        if (s->warmup && strcmp(s->warmup, "notify") == 0)
+            mistake(mistakes, "%s: a warm-up cannot be 'notify', which is readiness", s->name);
     }
-    check_ports(mistakes, "bind-port", &c->bind_ports);
-    check_ports(mistakes, "connect-port", &c->connect_ports);
     if (!*c->state_dir)
         mistake(mistakes, "--state-dir: a folder is wanted");
-    if (*c->parent_death_signal && hold_signal_parse(c->parent_death_signal) <= 0)
-        mistake(mistakes, "--parent-death-signal: '%s' is not a signal", c->parent_death_signal);
     if (c->prestop_delay_ms > c->grace_ms)
         mistake(mistakes, "--prestop-delay is longer than --grace, which includes it");
     if (c->mode == HOLD_MODE_RUN && c->n_servers == 2 && c->servers[0].is_ours && !*c->listen)
@@ -405,7 +492,7 @@ int hold_config_load(enum hold_mode mode, int argc, char *const *argv, const cha
         c->status_listen = "[::]:8181"; /* a check was given: somebody wants to know */
     hold_config_servers(c, store->root, mode == HOLD_MODE_TOOL ? 0 : argc - rest, argv + rest, mistakes);
     make_absolute(c, mistakes);
-    read_budget(c, mistakes);
+    read_budgets(c, mistakes);
     read_success(c, mistakes);
     check_values(c, mistakes);
     int n = count_lines(mistakes);

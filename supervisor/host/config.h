@@ -24,6 +24,7 @@ enum hold_signal_to { HOLD_SIGNAL_TO_CHILD, HOLD_SIGNAL_TO_GROUP };
 
 #define HOLD_STATE_DIR_DEFAULT "/run/holdfast"
 #define HOLD_CONFIG_SERVERS 4
+#define HOLD_CONFIG_NAME_BYTES 32 /* of a server, with its end mark */
 #define HOLD_CONFIG_WORDS 512 /* of a command, its arguments or its variables in the file */
 
 /* One check of a server: an address in probe_io.h's form, NULL when there is none. */
@@ -34,17 +35,27 @@ struct hold_health_config {
     uint64_t live_period_ms, live_timeout_ms; /* 0: as ready */
     uint64_t failures, live_failures, successes;
     uint64_t backoff_first_ms, backoff_max_ms; /* between failed startup questions */
+    uint64_t watchdog_ms;     /* 0: none is asked for */
+};
+
+/* When an ended server starts again. */
+struct hold_restart_config {
+    int policy;                 /* enum hold_restart_policy */
+    uint64_t delay_ms, cap_ms, jitter_pct, healthy_reset_ms;
+    const char *budget_text;    /* "N" or "N/WINDOW" */
+    uint64_t budget, window_ms; /* read from it */
 };
 
 struct hold_server_config {
-    const char *name;                       /* "front", "engine", "server" */
+    const char *name;                       /* "front", "engine", "server"; at most 31 of [A-Za-z0-9._-] */
     size_t n_command, n_args, n_env;
     const char *profile;                    /* sandbox profile; NULL: by member */
     bool needs_weights;
     bool is_ours;                           /* speaks the control pair, passes exit.def statuses */
     struct hold_health_config health;
+    struct hold_restart_config restart;
     const char *warmup;                     /* a request to send once before READY; NULL: none */
-    uint64_t watchdog_ms;                   /* 0: none is asked for */
+    uint32_t needs;                         /* bit i: starts only while servers[i] is ready */
     const char *const *command;             /* NULL after the last: in argv as it was given, or words; built-in members have none */
     const char *words[HOLD_CONFIG_WORDS];   /* servers.NAME.command */
     struct hold_ladder ladder;
@@ -61,14 +72,12 @@ struct hold_config {
     int log_format;            /* auto json text */
     const char *status_listen; /* "" : no port */
     const char *listen;        /* "" : the server's own */
-    int restart;               /* enum hold_restart_policy */
-    uint64_t restart_delay_ms, restart_cap_ms, restart_jitter_pct, healthy_reset_ms;
-    const char *restart_budget_text;   /* "N" or "N/WINDOW" */
-    uint64_t restart_budget, restart_window_ms; /* read from it */
-    uint64_t no_progress_ms, start_backstop_ms, warm_timeout_ms, watchdog_ms;
+    struct hold_restart_config restart; /* of jobs, and what servers.NAME.restart starts from */
+    uint64_t no_progress_ms, start_backstop_ms, warm_timeout_ms;
     uint64_t grace_ms, prestop_delay_ms, sweep_wait_ms, kill_wait_ms;
     int signal_to;             /* enum hold_signal_to */
     struct hold_strs signal_map; /* "TERM=INT", "USR1=none" */
+    struct hold_strs stop_on;    /* "QUIT": beside TERM and INT */
     const char *parent_death_signal; /* "" : none */
     int on_fatal;              /* enum hold_on_fatal */
     int on_stop;               /* enum hold_on_stop */
@@ -125,6 +134,8 @@ void hold_config_store_release(struct hold_config_store *store);
 /* `holdfast config`: every effective value with its source. */
 void hold_config_dump(const struct hold_config *config, const struct hold_config_store *store, bool as_json, struct hold_buf *out);
 
+/* "UID:GID" or "UID" (both): 1 to 4294967294. */
+HOLD_MUST int hold_config_user(const char *text, uint32_t *ret_uid, uint32_t *ret_gid, struct hold_err *err);
 /* "TERM", "SIGTERM" or "15" to a number, "none" to 0; -1 when it is none. Real-time signals as numbers or "RTMIN+n". */
 int hold_signal_parse(const char *text);
 /* "TERM" for 15; "RTMIN+3"; "?" */

@@ -3,8 +3,9 @@
 
 #include "base/json.h"
 #include "base/list.h"
-#include "base/num.h"
+#include "base/opt.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,36 +25,32 @@ static void read_words(struct hold_json_reader *r, const char *key, const char *
     *ret_n = n;
 }
 
-static void read_ms(struct hold_json_reader *r, const char *key, uint64_t *ret) {
-    const char *text;
-    struct hold_err err = { 0 };
-    if (hold_json_opt_str(r, key, &text) && hold_parse_ms(text, 0, UINT64_MAX / 2, ret, &err) < 0)
-        hold_json_mistake(r, key, "%s", err.text);
-}
-
-static void read_health(struct hold_json_reader *parent, const char *path, struct hold_health_config *h, uint64_t *watchdog_ms) {
+/* The object `group` of a server: keys, types and ranges are those of the table's rows group.KEY whose fields lie in the struct that
+ * begins at base and is read into. */
+static void read_rows(struct hold_json_reader *parent, const char *path, const char *group, void *into, size_t base, size_t bytes) {
     const struct cJSON *object;
-    if (!hold_json_opt_object(parent, "health", &object))
+    if (!hold_json_opt_object(parent, group, &object))
         return;
     char where[96];
-    (void) snprintf(where, sizeof(where), "%s.health", path);
+    (void) snprintf(where, sizeof(where), "%s.%s", path, group);
     struct hold_json_reader r;
     hold_json_read(&r, object, where, parent->mistakes);
-    (void) hold_json_opt_str(&r, "startup", &h->startup);
-    (void) hold_json_opt_str(&r, "ready", &h->ready);
-    (void) hold_json_opt_str(&r, "live", &h->live);
-    read_ms(&r, "initial_delay", &h->initial_delay_ms);
-    read_ms(&r, "period", &h->period_ms);
-    read_ms(&r, "timeout", &h->timeout_ms);
-    read_ms(&r, "backoff", &h->backoff_first_ms);
-    read_ms(&r, "backoff_cap", &h->backoff_max_ms);
-    read_ms(&r, "live_period", &h->live_period_ms);
-    read_ms(&r, "live_timeout", &h->live_timeout_ms);
-    read_ms(&r, "watchdog", watchdog_ms);
-    (void) hold_json_opt_u64(&r, "failures", 1, 1000, &h->failures);
-    (void) hold_json_opt_u64(&r, "successes", 1, 1000, &h->successes);
-    (void) hold_json_opt_u64(&r, "live_failures", 1, 1000, &h->live_failures);
+    size_t n = strlen(group);
+    for (size_t i = 0; i < hold_n_config_rows; i++) {
+        const struct hold_opt *row = &hold_config_rows[i];
+        if (row->offset < base || row->offset >= base + bytes || !row->key || strncmp(row->key, group, n) != 0 || row->key[n] != '.')
+            continue;
+        const struct cJSON *value = hold_json_any(&r, row->key + n + 1);
+        struct hold_err err = { 0 };
+        if (value && hold_opt_from_json(row, value, (char *) into + (row->offset - base), &err) < 0)
+            hold_json_mistake(&r, row->key + n + 1, "%s", err.text);
+    }
     hold_json_done(&r);
+}
+
+static void none_if_empty(const char **text) {
+    if (*text && !**text)
+        *text = NULL;
 }
 
 static void read_ladder(struct hold_json_reader *parent, const char *path, struct hold_ladder *ladder) {
@@ -94,8 +91,15 @@ static void read_server(const struct cJSON *object, const char *path, struct hol
     read_words(&r, "grants", s->grants.at, HOLD_STRS_MAX, &n);
     s->grants.n = n ? n : s->grants.n;
     (void) hold_json_opt_str(&r, "warmup", &s->warmup);
-    read_health(&r, path, &s->health, &s->watchdog_ms);
+    read_rows(&r, path, "health", &s->health, offsetof(struct hold_config, health), sizeof(s->health));
+    read_rows(&r, path, "restart", &s->restart, offsetof(struct hold_config, restart), sizeof(s->restart));
+    none_if_empty(&s->health.startup);
+    none_if_empty(&s->health.ready);
+    none_if_empty(&s->health.live);
+    none_if_empty(&s->warmup);
     read_ladder(&r, path, &s->ladder);
+    const struct cJSON *needs;
+    (void) hold_json_opt_array(&r, "needs", &needs); /* read_needs, when all servers are known */
     hold_json_done(&r);
 }
 
@@ -107,13 +111,10 @@ static struct hold_server_config *add(struct hold_config *c, const char *name) {
         s->grants.at[s->grants.n] = c->grants.at[s->grants.n];
     s->health = c->health;
     s->warmup = *c->warmup ? c->warmup : NULL;
-    s->watchdog_ms = c->watchdog_ms;
-    if (!*s->health.startup)
-        s->health.startup = NULL;
-    if (!*s->health.ready)
-        s->health.ready = NULL;
-    if (!*s->health.live)
-        s->health.live = NULL;
+    s->restart = c->restart;
+    none_if_empty(&s->health.startup);
+    none_if_empty(&s->health.ready);
+    none_if_empty(&s->health.live);
     return s;
 }
 
@@ -146,6 +147,40 @@ static struct hold_server_config *find(struct hold_config *c, const char *name) 
     return NULL;
 }
 
+/* It stands in file names, metrics and variables. */
+static bool is_name(const char *name) {
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
+    return n > 0 && n < HOLD_CONFIG_NAME_BYTES && name[n] == '\0' && name[0] != '.';
+}
+
+/* Whether what server i needs leads back to it, at most n steps away. */
+static bool is_in_circle(const struct hold_config *c, size_t i) {
+    uint32_t reached = c->servers[i].needs;
+    for (size_t step = 0; step < c->n_servers; step++)
+        for (size_t k = 0; k < c->n_servers; k++)
+            if (reached >> k & 1)
+                reached |= c->servers[k].needs;
+    return reached >> i & 1;
+}
+
+/* servers.NAME.needs: those that are ready before it starts. All servers are known by now. */
+static void read_needs(struct hold_config *c, const struct cJSON *servers, struct hold_buf *mistakes) {
+    for (size_t i = 0; i < c->n_servers; i++) {
+        const struct cJSON *needs = hold_json_get(hold_json_get(servers, c->servers[i].name), "needs");
+        for (const struct cJSON *v = hold_json_first(needs); v; v = hold_json_next(v)) {
+            const char *name = "";
+            const struct hold_server_config *needed = hold_json_str(v, &name) ? find(c, name) : NULL;
+            if (needed && !needed->is_ours)
+                c->servers[i].needs |= 1u << (needed - c->servers);
+            else
+                hold_buf_addf(mistakes, "servers.%s.needs: '%.40s' is no server of this file\n", c->servers[i].name, name);
+        }
+    }
+    for (size_t i = 0; i < c->n_servers; i++)
+        if (is_in_circle(c, i))
+            hold_buf_addf(mistakes, "servers.%s.needs: it would wait for itself\n", c->servers[i].name);
+}
+
 void hold_config_servers(struct hold_config *c, const struct cJSON *root, int n_command, char *const *command, struct hold_buf *mistakes) {
     const struct cJSON *servers = hold_json_get(root, "servers");
     c->n_servers = 0;
@@ -169,6 +204,10 @@ void hold_config_servers(struct hold_config *c, const struct cJSON *root, int n_
     for (const struct cJSON *v = hold_json_first(servers); v; v = hold_json_next(v)) {
         char path[64];
         (void) snprintf(path, sizeof(path), "servers.%.40s", hold_json_key(v));
+        if (!is_name(hold_json_key(v))) {
+            hold_buf_addf(mistakes, "%s: a name has 1 to %d of A-Z a-z 0-9 . _ - and does not begin with a dot\n", path, HOLD_CONFIG_NAME_BYTES - 1);
+            continue;
+        }
         struct hold_server_config *s = find(c, hold_json_key(v));
         if (!s && n_foreign > 0 && c->n_servers < HOLD_CONFIG_SERVERS)
             s = add(c, hold_json_key(v));
@@ -183,6 +222,7 @@ void hold_config_servers(struct hold_config *c, const struct cJSON *root, int n_
         if (n_foreign > 0 && s->n_command == 0)
             hold_buf_addf(mistakes, "%s: has no command\n", path);
     }
+    read_needs(c, servers, mistakes);
     if (n_command > 0)
         hold_buf_addf(mistakes, "`holdfast run` takes no command ('%s'); use `holdfast -- COMMAND`\n", command[0]);
 }

@@ -135,6 +135,9 @@ static bool is_preparing_or_up(const struct hold_core *core) {
 static bool needs_are_met(const struct hold_core *core, const struct hold_member *m) {
     if (!is_preparing_or_up(core) || core->ending.is_fixed)
         return false;
+    for (size_t i = 0; i < core->n_members; i++)
+        if ((m->config->needs >> i & 1) && core->members[i].state != HOLD_MEMBER_READY)
+            return false;
     if (!m->config->needs_weights) /* a stranger is started once nothing is left to prepare: in the first batch when there is nothing */
         return m->config->is_ours || core->state == HOLD_CONTAINER_UP;
     return core->state == HOLD_CONTAINER_UP && hold_store_find(&core->store, "plan") >= 0;
@@ -596,8 +599,8 @@ static void init_member(struct hold_core *core, size_t i) {
     m->child = hold_child_none();
     m->control_fd = -1;
     clear_foreign_deadlines(m->deadline_ms, HOLD_MEMBER_DL_COUNT, 0);
-    m->budget.max = (uint32_t) c->restart_budget;
-    m->budget.window_ms = c->restart_window_ms;
+    m->budget.max = (uint32_t) m->config->restart.budget;
+    m->budget.window_ms = m->config->restart.window_ms;
     m->is_asked = m->config->health.startup || m->config->health.ready || m->config->health.live || m->config->warmup;
     for (size_t k = 0; m->is_asked && k < HOLD_ASK_COUNT; k++) {
         m->ask[k].io = hold_probe_io_idle();
@@ -649,14 +652,29 @@ int hold_core_init(struct hold_core *core, const struct hold_config *config, con
     return 0;
 }
 
-/* Everything is over and written down; only our own output may still wait for its reader, and signals change nothing now. */
+/* What ended the wait was a signal, and it asks for nothing. */
+static bool may_wait_on(struct hold_core *core) {
+    pid_t sender;
+    bool has_come = false, is_asked = false;
+    for (int sig; (sig = hold_loop_signal(&core->loop, &sender)) > 0; has_come = true)
+        is_asked |= hold_signals_is_stop(core, sig);
+    return has_come && !is_asked;
+}
+
+/* Everything is over and written down; only our own output may still wait for its reader: as long as a server would have been given,
+ * when nobody is in a hurry. */
 static void flush_output(struct hold_core *core) {
     if (!core->has_output)
         return;
     for (size_t i = 0; i < core->n_members; i++)
         hold_output_finish(&core->output, (int) i);
-    uint64_t patience_ms = core->config->output == HOLD_OUTPUT_BLOCK ? core->config->grace_ms : 1000;
-    size_t lost = hold_output_flush(&core->output, (int) HOLD_MIN(patience_ms, (uint64_t) 3600000));
+    int patience_ms = (int) HOLD_MIN(core->config->grace_ms, (uint64_t) 3600000);
+    if (core->stop_ms != 0 && core->config->output != HOLD_OUTPUT_BLOCK)
+        patience_ms = HOLD_LATE_MS;
+    size_t lost;
+    do
+        lost = hold_output_flush(&core->output, patience_ms, core->loop.signal_fd);
+    while (lost > 0 && may_wait_on(core));
     if (lost > 0)
         hold_log(HOLD_LV_WARN, HOLD_EV_OUTPUT_LOST, HOLD_LU("bytes", lost), HOLD_LS("why", "nobody read them at the end"));
     if (hold_tree_spared(&core->tree) == 0)

@@ -233,6 +233,7 @@ void hold_act_report(struct hold_core *core);
 
 /* signals.c: one received signal, rewritten by --signal-map, becomes a stop request, a forward, or a stop of ourselves. */
 HOLD_MUST int hold_signals_open(struct hold_core *core, struct hold_err *err);
+bool hold_signals_is_stop(const struct hold_core *core, int sig);
 void hold_signals_on(struct hold_core *core, int sig, pid_t sender, uint64_t now_ms);
 /* Job control, where the terminal was ours at the start: the member's group becomes the foreground; we do, if `group` was it; the
  * member's main process was stopped, and with it stops our own group, for the shell that waits for it. */

@@ -100,14 +100,26 @@ static void go_down(struct hold_member *m) {
              HOLD_LS("name", hold_ladder_at(&m->config->ladder, next)->name), HOLD_LS("cause", hold_cause_info(m->diagnosis.cause)->name));
 }
 
+/* What the code alone (137) does not say. */
+static void say_overdue(struct hold_core *core, const struct hold_member *m) {
+    char grace[32];
+    hold_format_ms(core->config->grace_ms, grace, sizeof(grace));
+    core->ending.member = m->config->name;
+    core->ending.advice = "let it end on its stop signal, or raise --grace and what the orchestrator grants";
+    (void) snprintf(core->ending.text, sizeof(core->ending.text), "it was still running %s after the stop was asked, and was killed", grace);
+}
+
+static struct hold_backoff backoff_of(const struct hold_restart_config *r) {
+    return (struct hold_backoff) { .first_ms = r->delay_ms, .max_ms = r->cap_ms, .jitter_pct = (uint32_t) r->jitter_pct };
+}
+
 static void follow(struct hold_core *core, struct hold_member *m, enum hold_fate fate, int status, uint64_t now_ms) {
-    const struct hold_config *c = core->config;
     const struct hold_diagnosis *g = &m->diagnosis;
     switch (fate) {
     case HOLD_FATE_RETRY: {
-        struct hold_backoff backoff = { .first_ms = c->restart_delay_ms, .max_ms = c->restart_cap_ms, .jitter_pct = (uint32_t) c->restart_jitter_pct };
+        struct hold_backoff backoff = backoff_of(&m->config->restart);
         uint64_t healthy = m->healthy_ms + (m->ready_since_ms ? now_ms - m->ready_since_ms : 0);
-        bool was_healthy = healthy >= c->healthy_reset_ms;
+        bool was_healthy = healthy >= m->config->restart.healthy_reset_ms;
         if (was_healthy)
             hold_budget_refill(&m->budget);
         m->delay_ms = hold_restarts_next_ms(&m->restarts, &backoff, was_healthy, hold_act_random(core));
@@ -127,6 +139,8 @@ static void follow(struct hold_core *core, struct hold_member *m, enum hold_fate
     }
     bool failed = fate != HOLD_FATE_CLEAN;
     if (is_stopping(core)) {
+        if (!core->ending.is_fixed && m->killed_by == HOLD_MEMBER_DL_DRAIN)
+            say_overdue(core, m);
         if (!core->ending.is_fixed && (!core->ending.has_status || core->ending.exit_code == 0))
             core->ending.exit_code = status;
         core->ending.has_status = true;
@@ -143,10 +157,10 @@ static void say_given_up(const struct hold_core *core, struct hold_member *m, ui
     char window[32];
     size_t n = strlen(m->diagnosis.text);
     uint64_t lasted_ms = now_ms - core->started_ms;
-    hold_format_ms(core->config->restart_window_ms, window, sizeof(window));
+    hold_format_ms(m->config->restart.window_ms, window, sizeof(window));
     (void) snprintf(m->diagnosis.text + n, sizeof(m->diagnosis.text) - n, "; given up after %u starts in %llu.%llu s, %llu restart%s allowed in %s", m->attempt,
-                    (unsigned long long) (lasted_ms / 1000), (unsigned long long) (lasted_ms % 1000 / 100), (unsigned long long) core->config->restart_budget,
-                    core->config->restart_budget == 1 ? " is" : "s are", window);
+                    (unsigned long long) (lasted_ms / 1000), (unsigned long long) (lasted_ms % 1000 / 100), (unsigned long long) m->config->restart.budget,
+                    m->config->restart.budget == 1 ? " is" : "s are", window);
 }
 
 /* --success-exit speaks of what the server chose, or of the stop that was asked: never of a start that failed or a health-caused KILL. */
@@ -197,8 +211,8 @@ void hold_died_member(struct hold_core *core, struct hold_member *m, int wait_st
 
     struct hold_fate_facts f = {
         .action = m->diagnosis.action, .is_stopping = is_stopping(core), .is_clean = d.end == HOLD_END_EXITED && d.code == 0,
-        .is_interrupted = core->on_terminal && status == STATUS_INTERRUPTED, .may_never = c->restart == HOLD_RESTART_NEVER,
-        .may_always = c->restart == HOLD_RESTART_ALWAYS, .budget_left = hold_budget_left(&m->budget, now_ms) > 0,
+        .is_interrupted = core->on_terminal && status == STATUS_INTERRUPTED, .may_never = m->config->restart.policy == HOLD_RESTART_NEVER,
+        .may_always = m->config->restart.policy == HOLD_RESTART_ALWAYS, .budget_left = hold_budget_left(&m->budget, now_ms) > 0,
     };
     enum hold_fate fate = hold_fate_of(&f);
     if (fate == HOLD_FATE_RETRY && !hold_budget_spend(&m->budget, now_ms))
@@ -249,7 +263,7 @@ void hold_died_job(struct hold_core *core, int wait_status, uint64_t now_ms) {
         job->is_deep = true; /* so that fetch looks as deep as the verify that found it */
     if (word == HOLD_JOB_HEAL || (word == HOLD_JOB_RETRY && job->kind == HOLD_JOB_VERIFY))
         word = job->heals++ < c->heal_budget ? HOLD_JOB_RETRY : HOLD_JOB_FATAL;
-    else if (word == HOLD_JOB_RETRY && c->restart_budget && job->attempt > c->restart_budget)
+    else if (word == HOLD_JOB_RETRY && c->restart.budget && job->attempt > c->restart.budget)
         word = HOLD_JOB_FATAL;
     if (word == HOLD_JOB_OK) {
         if (job->kind == HOLD_JOB_VERIFY)
@@ -261,7 +275,7 @@ void hold_died_job(struct hold_core *core, int wait_status, uint64_t now_ms) {
              HOLD_LS("action", hold_action_name(g->action)), HOLD_LS("text", g->text), HOLD_LS("advice", g->advice),
              HOLD_LB("final", word != HOLD_JOB_RETRY));
     if (word == HOLD_JOB_RETRY) {
-        struct hold_backoff backoff = { .first_ms = c->restart_delay_ms, .max_ms = c->restart_cap_ms, .jitter_pct = (uint32_t) c->restart_jitter_pct };
+        struct hold_backoff backoff = backoff_of(&c->restart);
         job->delay_ms = hold_restarts_next_ms(&job->retries, &backoff, false, hold_act_random(core));
         hold_core_post(core, HOLD_CONTAINER_EV_JOB_RETRY);
         return;
@@ -279,5 +293,5 @@ void hold_died_fix_ending(struct hold_core *core) {
         e->exit_code = 128 + (core->stop_signal > 0 ? core->stop_signal : SIGTERM); /* nothing ran that could have answered */
     e->cause = HOLD_CAUSE_STOPPED;
     e->action = HOLD_ACTION_NONE;
-    e->advice = "";
+    e->advice = e->advice ? e->advice : "";
 }

@@ -264,7 +264,7 @@ static bool is_wanted(const struct hold_config *c) {
     for (size_t i = 0; i < c->n_servers; i++) {
         const struct hold_server_config *s = &c->servers[i];
         bool is_told = (s->health.ready && strcmp(s->health.ready, "notify") == 0) || (s->health.startup && strcmp(s->health.startup, "notify") == 0);
-        if (!s->is_ours && (is_told || s->watchdog_ms > 0 || c->mode == HOLD_MODE_RUN))
+        if (!s->is_ours && (is_told || s->health.watchdog_ms > 0 || c->mode == HOLD_MODE_RUN))
             return true;
     }
     return false;

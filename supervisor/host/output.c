@@ -454,13 +454,13 @@ void hold_output_finish(struct hold_output *o, int who) {
         o->outlet[i].spare = 0;
 }
 
-size_t hold_output_flush(struct hold_output *o, int patience_ms) {
+size_t hold_output_flush(struct hold_output *o, int patience_ms, int hurry_fd) {
     size_t before;
     while ((before = hold_output_pending(o)) > 0) {
-        struct pollfd p[2];
+        struct pollfd p[3] = { [2] = { .fd = hurry_fd, .events = POLLIN } };
         for (int i = 0; i < 2; i++)
             p[i] = (struct pollfd) { .fd = o->outlet[i].held.n > o->outlet[i].sent ? o->outlet[i].fd : -1, .events = POLLOUT };
-        if (poll(p, 2, patience_ms) <= 0)
+        if (poll(p, 3, patience_ms) <= 0 || p[2].revents)
             break;
         hold_output_on_ready(o);
         if (hold_output_pending(o) >= before) /* it took nothing, or a survivor still writes as fast */

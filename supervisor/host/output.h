@@ -85,9 +85,9 @@ void hold_output_on_ready(struct hold_output *o);
 void hold_output_finish(struct hold_output *o, int who);
 /* Bytes still held for our outlets. */
 size_t hold_output_pending(const struct hold_output *o);
-/* At the very end: waits for whoever reads us, as long as something is taken every patience_ms. Blocks; what is left then
- * is lost. Returns how many bytes. */
-size_t hold_output_flush(struct hold_output *o, int patience_ms);
+/* At the very end: waits for whoever reads us, as long as something is taken every patience_ms and hurry_fd is not readable (-1:
+ * none). Blocks. Returns how many bytes are left. */
+size_t hold_output_flush(struct hold_output *o, int patience_ms, int hurry_fd);
 /* Lines of `who` that were dropped, all its lives together. */
 uint64_t hold_output_lost(const struct hold_output *o, int who);
 /* The last n kept lines of `who`, oldest first, each with '\n', added to out. Returns how many. */

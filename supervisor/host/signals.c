@@ -50,7 +50,10 @@ static void forward(struct hold_core *core, int sig) {
 }
 
 /* INT that was ignored when we were started (a shell's background job, nohup) is not meant for us: it is passed on, no more. */
-static bool is_stop_request(const struct hold_core *core, int sig) {
+bool hold_signals_is_stop(const struct hold_core *core, int sig) {
+    for (size_t i = 0; i < core->config->stop_on.n; i++)
+        if (hold_signal_parse(core->config->stop_on.at[i]) == sig)
+            return true;
     return sig == SIGTERM || (sig == SIGINT && !core->ignores_int);
 }
 
@@ -82,7 +85,7 @@ void hold_signals_on(struct hold_core *core, int sig, pid_t sender, uint64_t now
     hold_log(HOLD_LV_INFO, HOLD_EV_SIGNAL, HOLD_LS("signal", hold_signal_name(sig)), HOLD_LI("as", mapped), HOLD_LI("from_pid", sender));
     if (mapped == 0)
         return;
-    if (is_stop_request(core, sig)) {
+    if (hold_signals_is_stop(core, sig)) {
         ask_stop(core, sig, mapped, now_ms);
         return;
     }

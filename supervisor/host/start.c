@@ -2,6 +2,7 @@
 #include "supervisor/host/core.h"
 #include "supervisor/host/hub.h"
 #include "supervisor/host/words.h"
+#include "supervisor/policy/sandbox_grants.h"
 
 #include "base/auto.h"
 #include "base/exit.h"
@@ -98,22 +99,6 @@ int hold_start_init(struct hold_core *core, struct hold_err *err) {
 
 /* ---- sandbox ---- */
 
-static uint32_t access_of(const char *how, size_t n) {
-    static const struct {
-        const char *name;
-        uint32_t access;
-    } rows[] = {
-        { "r", HOLD_GRANT_READ },
-        { "x", HOLD_GRANT_READ | HOLD_GRANT_EXEC },
-        { "rw", HOLD_GRANT_READ | HOLD_GRANT_WRITE | HOLD_GRANT_MAKE },
-        { "dev", HOLD_GRANT_READ | HOLD_GRANT_WRITE | HOLD_GRANT_DEVICE },
-    };
-    for (size_t i = 0; i < HOLD_COUNT_OF(rows); i++)
-        if (strlen(rows[i].name) == n && strncmp(rows[i].name, how, n) == 0)
-            return rows[i].access;
-    return 0;
-}
-
 struct lists {
     struct hold_sandbox_grant grants[HOLD_STRS_MAX + 32];
     size_t n_grants;
@@ -122,13 +107,9 @@ struct lists {
 };
 
 static int read_grants(const struct hold_strs *texts, struct lists *l, struct hold_err *err) {
-    for (size_t i = 0; i < texts->n; i++) {
-        const char *colon = strchr(texts->at[i], ':');
-        uint32_t access = colon ? access_of(texts->at[i], (size_t) (colon - texts->at[i])) : 0;
-        if (!access || colon[1] != '/')
-            return hold_fail(err, HOLD_E_CONFIG, 0, "grant '%s' is not r:/path, rw:/path, x:/path or dev:/path", texts->at[i]);
-        l->grants[l->n_grants++] = (struct hold_sandbox_grant) { .path = colon + 1, .access = access };
-    }
+    for (size_t i = 0; i < texts->n; i++)
+        if (hold_sandbox_grant_parse(texts->at[i], &l->grants[l->n_grants++], err) < 0)
+            return -1;
     return 0;
 }
 
@@ -140,20 +121,6 @@ static size_t read_ports(const struct hold_strs *texts, uint16_t *ret_ports) {
             ret_ports[n++] = (uint16_t) port;
     }
     return n;
-}
-
-static int read_user(const char *text, uint32_t *ret_uid, uint32_t *ret_gid, struct hold_err *err) {
-    if (!*text)
-        return 0;
-    char uid[16];
-    uint64_t u, g;
-    const char *colon = strchr(text, ':');
-    (void) snprintf(uid, sizeof(uid), "%.*s", (int) (colon ? colon - text : (long) strlen(text)), text);
-    if (hold_parse_u64(uid, 1, UINT32_MAX - 1, &u, NULL) < 0 || hold_parse_u64(colon ? colon + 1 : uid, 1, UINT32_MAX - 1, &g, NULL) < 0)
-        return hold_fail(err, HOLD_E_CONFIG, 0, "--run-as '%s' is not UID:GID", text);
-    *ret_uid = (uint32_t) u;
-    *ret_gid = (uint32_t) g;
-    return 0;
 }
 
 /* The variable's value, or "". */
@@ -271,7 +238,7 @@ static int add_grants(struct hold_core *core, const struct hold_server_config *s
         job_grants(core, request->profile, &lists);
     if (request->model_dir && access(request->model_dir, F_OK) < 0)
         request->model_dir = NULL; /* there is nothing to grant; whoever needs it says that it is missing */
-    if (read_user(c->run_as, &request->run_uid, &request->run_gid, err) < 0)
+    if (*c->run_as && hold_config_user(c->run_as, &request->run_uid, &request->run_gid, err) < 0)
         return -1;
     request->scratch_dir = scratch_of(core, request->profile);
     request->grants = lists.grants;
@@ -291,8 +258,6 @@ static int plan_for(struct hold_core *core, enum hold_profile profile, const str
     if (!*plan && !(*plan = calloc(1, sizeof(**plan))))
         return hold_fail(err, HOLD_E_LIMIT, ENOMEM, "plan the sandbox");
     struct hold_sandbox_request request = { .profile = profile, .level = (enum hold_sandbox_level) c->sandbox };
-    if (c->sandbox == HOLD_SANDBOX_OFF && *c->run_as)
-        return hold_fail(err, HOLD_E_CONFIG, 0, "--run-as is done by the sandbox, which is off: add --sandbox best-effort");
     if (c->sandbox != HOLD_SANDBOX_OFF && add_grants(core, server, n_fds, &request, err) < 0)
         return -1;
     if (hold_sandbox_plan_for(&request, &core->facts, *plan, err) < 0)
@@ -499,8 +464,8 @@ static void member_env(struct hold_core *core, struct hold_member *m, size_t n_l
         hold_words_put(&made, hold_words_text(&made, "HOLDFAST_CONTROL_FD=%d", control_number));
     if (core->notify_fd >= 0 && !m->config->is_ours)
         hold_words_put(&made, hold_words_text(&made, "NOTIFY_SOCKET=%s", core->notify_path));
-    if (m->config->watchdog_ms > 0)
-        hold_words_put(&made, hold_words_text(&made, "WATCHDOG_USEC=%llu", (unsigned long long) m->config->watchdog_ms * 1000));
+    if (m->config->health.watchdog_ms > 0)
+        hold_words_put(&made, hold_words_text(&made, "WATCHDOG_USEC=%llu", (unsigned long long) m->config->health.watchdog_ms * 1000));
 }
 
 int hold_start_member(struct hold_core *core, struct hold_member *m, uint64_t now_ms, int *ret_status, struct hold_err *err) {
@@ -547,7 +512,7 @@ static int make_model_folder(const struct hold_core *core, struct hold_err *err)
     uint32_t uid = 0, gid = 0;
     if (c->model_sources.n == 0 || !folder || access(folder, F_OK) == 0)
         return 0;
-    if (hold_mkdirs(folder, 0755, err) < 0 || read_user(c->run_as, &uid, &gid, err) < 0)
+    if (hold_mkdirs(folder, 0755, err) < 0 || (*c->run_as && hold_config_user(c->run_as, &uid, &gid, err) < 0))
         return -1;
     if (uid != 0 && chown(folder, uid, gid) < 0)
         return hold_fail(err, HOLD_E_IO, errno, "give '%s' to user %u", folder, uid);

@@ -5,9 +5,9 @@
 #include "base/list.h"
 #include "base/num.h"
 #include "status_page.h"
+#include "supervisor/host/address.h"
 #include "supervisor/host/view.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -402,61 +402,10 @@ static int start_listening(struct hold_status *s, int listener, int *fd, const c
 }
 
 /* "[HOST]:PORT", "HOST:PORT" or ":PORT" with a numeric host; the empty host is [::]. */
-static int parse_address(const char *text, struct sockaddr_storage *ret, socklen_t *ret_bytes, struct hold_err *err) {
-    char host[INET6_ADDRSTRLEN] = "::";
-    const char *colon = strrchr(text, ':');
-    uint64_t port = 0;
-    if (!colon || hold_parse_u64(colon + 1, 0, 65535, &port, NULL) < 0)
-        return hold_fail(err, HOLD_E_CONFIG, 0, "'%s' is no address: [::]:8181, 127.0.0.1:8181 or :8181", text);
-    const char *begin = text;
-    size_t n = (size_t) (colon - text);
-    if (n >= 2 && text[0] == '[' && colon[-1] == ']') {
-        begin++;
-        n -= 2;
-    }
-    if (n >= sizeof host)
-        return hold_fail(err, HOLD_E_CONFIG, 0, "'%s': the host is not a numeric address", text);
-    if (n > 0) {
-        memcpy(host, begin, n);
-        host[n] = '\0';
-    }
-    struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons((uint16_t) port) };
-    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t) port) };
-    memset(ret, 0, sizeof *ret);
-    if (inet_pton(AF_INET, host, &v4.sin_addr) == 1) {
-        memcpy(ret, &v4, *ret_bytes = sizeof v4);
-        return 0;
-    }
-    if (inet_pton(AF_INET6, host, &v6.sin6_addr) == 1) {
-        memcpy(ret, &v6, *ret_bytes = sizeof v6);
-        return 0;
-    }
-    return hold_fail(err, HOLD_E_CONFIG, 0, "'%s': the host is not a numeric address", text);
-}
-
 int hold_status_listen(struct hold_status *s, const char *address, struct hold_err *err) {
-    struct sockaddr_storage a;
-    socklen_t n = 0;
-    if (parse_address(address, &a, &n, err) < 0)
+    hold_autofd fd = -1;
+    if (hold_address_bind(address, &fd, err) < 0)
         return -1;
-    hold_autofd fd = socket(a.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    /* A machine without IPv6 still has the port that "[::]" means to everybody. */
-    if (fd < 0 && errno == EAFNOSUPPORT && a.ss_family == AF_INET6) {
-        struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = ((struct sockaddr_in6 *) &a)->sin6_port };
-        if (!IN6_IS_ADDR_UNSPECIFIED(&((struct sockaddr_in6 *) &a)->sin6_addr))
-            return hold_fail(err, HOLD_E_IO, EAFNOSUPPORT, "socket for '%s'", address);
-        memcpy(&a, &v4, n = sizeof v4);
-        fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    }
-    if (fd < 0)
-        return hold_fail(err, HOLD_E_IO, errno, "socket for '%s'", address);
-    const int one = 1, zero = 0;
-    /* Without these the port still works, only less comfortably: errors are of no use to anybody. */
-    (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (a.ss_family == AF_INET6)
-        (void) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
-    if (bind(fd, (struct sockaddr *) &a, n) < 0)
-        return hold_fail(err, errno == EADDRINUSE ? HOLD_E_BUSY : HOLD_E_IO, errno, "status port '%s'", address);
     return start_listening(s, TCP, &fd, address, err);
 }
 

@@ -44,7 +44,7 @@ int hold_store_find(const struct hold_store *s, const char *name);
 void hold_store_drop(struct hold_store *s, int owner, const char *name);
 void hold_store_release(struct hold_store *s);
 
-/* A listening TCP socket at "[::]:8000" (IPv4 too), "0.0.0.0:80", "127.0.0.1:0", ":8000". Taken: BUSY. */
+/* A listening TCP socket at an address in address.h's form. Taken: BUSY. */
 HOLD_MUST int hold_store_listen(const char *address, int *ret_fd, struct hold_err *err);
 
 #endif

@@ -288,3 +288,28 @@ int hold_sandbox_grants_add(const struct hold_sandbox_request *request, const st
         return -1;
     return hold_sandbox_plan_add(plan, restriction, NULL, err);
 }
+
+static uint32_t access_of(const char *how, size_t n) {
+    static const struct {
+        const char *name;
+        uint32_t access;
+    } rows[] = {
+        { "r", HOLD_GRANT_READ },
+        { "x", HOLD_GRANT_READ | HOLD_GRANT_EXEC },
+        { "rw", HOLD_GRANT_READ | HOLD_GRANT_WRITE | HOLD_GRANT_MAKE },
+        { "dev", HOLD_GRANT_READ | HOLD_GRANT_WRITE | HOLD_GRANT_DEVICE },
+    };
+    for (size_t i = 0; i < HOLD_COUNT_OF(rows); i++)
+        if (strlen(rows[i].name) == n && strncmp(rows[i].name, how, n) == 0)
+            return rows[i].access;
+    return 0;
+}
+
+int hold_sandbox_grant_parse(const char *text, struct hold_sandbox_grant *ret_grant, struct hold_err *err) {
+    const char *colon = strchr(text, ':');
+    uint32_t access = colon ? access_of(text, (size_t) (colon - text)) : 0;
+    if (!access || colon[1] != '/')
+        return hold_fail(err, HOLD_E_CONFIG, 0, "grant '%s' is not r:/path, rw:/path, x:/path or dev:/path", text);
+    *ret_grant = (struct hold_sandbox_grant) { .path = colon + 1, .access = access };
+    return 0;
+}

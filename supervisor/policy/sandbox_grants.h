@@ -9,6 +9,8 @@
 HOLD_MUST int hold_sandbox_grants_add(const struct hold_sandbox_request *request, const struct hold_sandbox_facts *facts,
                                       struct hold_sandbox_plan *plan, struct hold_err *err);
 
+/* "r:/path", "rw:/path", "x:/path", "dev:/path"; the path is borrowed from text. Fails with CONFIG. */
+HOLD_MUST int hold_sandbox_grant_parse(const char *text, struct hold_sandbox_grant *ret_grant, struct hold_err *err);
 /* Landlock's file rights for HOLD_GRANT_* bits, less what the ABI does not know. */
 uint64_t hold_sandbox_rights(uint32_t access, int abi);
 

@@ -195,3 +195,35 @@ EOF
     [ "$(n_ev restart)" -eq 20 ]
     [ "$(ev restart | field delay_ms | sort -u)" = 0 ]
 }
+
+@test "a server of the file has its own policy and budget, and starts, and starts again, only while those it needs are ready" {
+    cat > servers.json << JSON
+{"restart": {"policy": "never"},
+ "servers": {"db": {"command": ["$FAKE"], "health": {"ready": "exec:test -e $D/up", "backoff": "10ms", "period": "20ms", "failures": 1}},
+             "app": {"command": ["sh", "-c", "test -e $D/up && echo start; exit 3"], "needs": ["db"], "restart": {"policy": "on-failure", "delay": "5ms", "budget": "2/1h"}}}}
+JSON
+    start run --config servers.json --log-level info --log-format json --preflight=false --sandbox off --status-listen= --listen=
+    wait_for '[ "$(n_ev spawn)" -eq 1 ]'
+    wait_for '[ -n "$(servers)" ]'
+    [ ! -s out ]
+    touch up
+    finish
+    [ "$CODE" -eq 3 ]
+    [ "$(grep -c start out)" -eq 3 ]
+    [ "$(ev spawn '"member":"db"' | wc -l)" -eq 1 ]
+    grep -q '3 starts .* 2 restarts are allowed' message
+    nothing_left
+}
+
+@test "the file's servers are judged with ranges, circles and names, all at once" {
+    cat > servers.json << 'JSON'
+{"servers": {"a": {"command": ["x"], "restart": {"policy": "alway", "budget": "many", "polcy": 1}, "health": {"period": "0s", "failures": 0}, "needs": ["b"]},
+             "b": {"command": ["x"], "needs": ["a", "zz"], "restart": {"delay": "0s", "budget": "0"}}, "../c": {"command": ["x"]}}}
+JSON
+    run -65 "$HOLD" run --config servers.json
+    for said in "servers.a.restart.policy: 'alway' is not one of" "servers.a.restart.polcy: unknown key; did you mean 'policy'" "servers.a.restart.budget: 'many'" \
+        "servers.a.health.period: '0s' is outside" "servers.a.health.failures: '0' is outside" "servers.b.needs: 'zz' is no server" "servers.a.needs: it would wait for itself" \
+        "servers.b.restart.delay: 0s means no wait ever" "servers.../c: a name has"; do
+        [[ "$output" == *"$said"* ]] || { echo "not said: $said"; return 1; }
+    done
+}

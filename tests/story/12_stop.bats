@@ -111,6 +111,18 @@ X
     [ "$(n_ev signal '"sent":"TERM"')" -eq 1 ]
 }
 
+@test "a signal named by --stop-on asks for the stop, and a server that outlives its grace is said to have" {
+    start --log-level info --stop-on QUIT --restart always --grace 300ms --status-listen= -- "$FAKE" --ignore-term
+    wait_for '[ -n "$(servers)" ] && [ "$(blocked "$(servers)")" != 0000000000000000 ]'
+    kill -QUIT "$HOLD_PID"
+    finish
+    [ "$CODE" -eq 137 ]
+    [ "$(n_ev spawn)" -eq 1 ]
+    ev signal | grep -q '"sent":"QUIT"'
+    grep -q 'still running 300ms after the stop was asked' message
+    nothing_left
+}
+
 @test "two servers stop together; a hung one does not keep the other from draining" {
     cat > holdfast.json << EOF
 {"servers": {"one": {"command": ["$FAKE", "--ignore-term"]}, "two": {"command": ["$FAKE", "--drain-ms", "50", "--counter", "$D/counter"]}}}

@@ -101,6 +101,20 @@ PY
     [ "$(cat "$DIR/done")" = done ]
 }
 
+@test "a reader that is slower than a server that has ended gets all of it, unless a stop is asked for" {
+    [ "$("$H" --state-dir "$STATE" -- seq 1 100000 | { read -rt 2.5 <> <(:) || true; sha256sum; })" = "$(seq 1 100000 | sha256sum)" ]
+    mkfifo "$DIR/pipe"
+    exec 5<> "$DIR/pipe"
+    HOLD_STORY="$DIR" "$H" --state-dir "$STATE" --log-level info -- seq 1 100000 > "$DIR/pipe" 2> "$ERR" 3>&- 4>&- 5>&- &
+    HOLD_PID=$!
+    eventually event exit
+    kill -0 "$HOLD_PID"
+    kill "$HOLD_PID"
+    hold_ends 5
+    exec 5>&-
+    [ "$status" -eq 0 ]
+}
+
 @test "the server may open /dev/stdout again" {
     HOLD_STORY="$DIR" "$H" --state-dir "$STATE" -- "$FAKE" --reopen --exit-after 50 > "$OUT"
     grep -q '^reopened' "$OUT"

@@ -379,7 +379,7 @@ static void config_defaults_differ_by_mode_and_flags_win(void **unused) {
     char text[4096];
     static const char *const plain[] = { "holdfast", "--", "cmd", "arg" };
     assert_int_equal(load(HOLD_MODE_EXEC, 4, plain, &c, text, sizeof(text)), 0);
-    assert_int_equal(c.restart, HOLD_RESTART_NEVER);
+    assert_int_equal(c.restart.policy, HOLD_RESTART_NEVER);
     assert_int_equal(c.sandbox, HOLD_SANDBOX_OFF);
     assert_string_equal(c.status_listen, "");
     assert_int_equal(c.grace_ms, 7000); /* the environment */
@@ -388,7 +388,7 @@ static void config_defaults_differ_by_mode_and_flags_win(void **unused) {
     assert_null(c.servers[0].health.ready);
     static const char *const run[] = { "run", "--model", "/m", "--grace", "9s" };
     assert_int_equal(load(HOLD_MODE_RUN, 5, run, &c, text, sizeof(text)), 0);
-    assert_int_equal(c.restart, HOLD_RESTART_ON_FAILURE);
+    assert_int_equal(c.restart.policy, HOLD_RESTART_ON_FAILURE);
     assert_int_equal(c.grace_ms, 9000);
     assert_string_equal(c.status_listen, "[::]:8181");
     assert_int_equal(c.n_servers, 2);
@@ -408,6 +408,20 @@ static void config_lists_all_mistakes_at_once(void **unused) {
             fail_msg("'%s' is not in: %s", said[i], text);
 }
 
+static void config_is_judged_whole_before_anything_starts(void **unused) {
+    (void) unused;
+    static struct hold_config c;
+    char text[4096];
+    static const char *const argv[] = { "holdfast", "--profile", "foreing", "--run-as", "bob", "--grant", "/x", "--listen", "host:80", "--status-listen", "nowhere",
+                                        "--warmup", "notify", "--stop-on", "HALT", "--signal-map", "KILL=TERM", "--ready", "exec:sh -c 'x", "--", "true" };
+    assert_int_equal(load(HOLD_MODE_EXEC, 21, argv, &c, text, sizeof(text)), -1);
+    static const char *const said[] = { "did you mean 'foreign'", "'bob' is not UID:GID", "grant '/x'", "--listen: 'host:80'", "--status-listen: 'nowhere'", "a warm-up cannot be",
+                                        "--stop-on: 'HALT'", "KILL never comes", "a quote without its end" };
+    for (size_t i = 0; i < sizeof(said) / sizeof(said[0]); i++)
+        if (!strstr(text, said[i]))
+            fail_msg("'%s' is not in: %s", said[i], text);
+}
+
 static void signals_have_names_and_numbers(void **unused) {
     (void) unused;
     assert_int_equal(hold_signal_parse("TERM"), SIGTERM);
@@ -415,6 +429,7 @@ static void signals_have_names_and_numbers(void **unused) {
     assert_int_equal(hold_signal_parse("15"), SIGTERM);
     assert_int_equal(hold_signal_parse("none"), 0);
     assert_int_equal(hold_signal_parse("RTMIN+3"), SIGRTMIN + 3);
+    assert_int_equal(hold_signal_parse("RTMAX-1"), SIGRTMAX - 1);
     static const char *const wrong[] = { "", "TREM", "0", "-1", "999", "RTMIN+99", "RTMINx" };
     for (size_t i = 0; i < 7; i++)
         assert_int_equal(hold_signal_parse(wrong[i]), -1);
@@ -440,6 +455,7 @@ int main(void) {
         cmocka_unit_test(tree_finds_grandchildren_in_sessions_of_their_own),
         cmocka_unit_test(config_defaults_differ_by_mode_and_flags_win),
         cmocka_unit_test(config_lists_all_mistakes_at_once),
+        cmocka_unit_test(config_is_judged_whole_before_anything_starts),
         cmocka_unit_test(signals_have_names_and_numbers),
     };
     (void) snprintf(folder, sizeof(folder), "/tmp/holdfast-test-XXXXXX");
