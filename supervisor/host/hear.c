@@ -56,13 +56,17 @@ static void watch_store(struct hold_core *core) {
  * several may have one name, and one whose other end is gone is dropped (unless FDPOLL=0), as systemd has it; ours replaces the
  * one that it stored before. */
 static void take_fds(struct hold_core *core, int owner, struct hold_notify *m) {
-    char name[HOLD_STORE_NAME_BYTES], poll[4] = "";
+    char name[HOLD_STORE_NAME_BYTES + 1], poll[4] = "";
     const char *value;
     size_t n;
     bool is_foreign = owner < (int) core->n_members && !core->members[owner].config->is_ours;
-    if (!hold_notify_str(m, "FDNAME", name, sizeof(name)))
+    bool has_name = hold_notify_str(m, "FDNAME", name, sizeof(name));
+    bool is_named = has_name && hold_store_is_name(name); /* as systemd has it: what is no name is none, and only a name is removed */
+    if (has_name && !is_named)
+        hold_log(HOLD_LV_WARN, HOLD_EV_STORE, HOLD_LS("name", name), HOLD_LS("what", "is not a name"));
+    if (!is_named)
         memcpy(name, "stored", sizeof "stored");
-    if (hold_notify_find(m, "FDSTOREREMOVE", &value, &n))
+    if (is_named && hold_notify_find(m, "FDSTOREREMOVE", &value, &n))
         hold_store_drop(&core->store, owner, name);
     bool may_store = hold_notify_find(m, "FDSTORE", &value, &n) && (m->n_fds == 1 || is_foreign);
     if (strcmp(name, "plan") == 0) /* only the verify job knows what a plan is */

@@ -16,9 +16,12 @@
 
 #define HOLD_LISTEN_BACKLOG 1024 /* the kernel cuts it to net.core.somaxconn */
 
-static bool is_name(const char *name) {
-    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
-    return n > 0 && n < HOLD_STORE_NAME_BYTES && name[n] == '\0';
+bool hold_store_is_name(const char *name) {
+    size_t n = 0;
+    for (; name[n]; n++)
+        if (name[n] < ' ' || name[n] > '~' || name[n] == ':')
+            return false;
+    return n > 0 && n < HOLD_STORE_NAME_BYTES;
 }
 
 int hold_store_watch(struct hold_store *s, struct hold_err *err) {
@@ -59,7 +62,7 @@ static bool is_same_file(int a, int b) {
 int hold_store_put(struct hold_store *s, int owner, const char *name, int fd, uint32_t how, struct hold_err *err) {
     hold_autofd owned = fd;
     struct hold_store_entry *e = NULL;
-    if (!is_name(name))
+    if (!hold_store_is_name(name))
         return hold_fail(err, HOLD_E_FORMAT, 0, "store a descriptor: '%s' is not a name", name);
     for (size_t i = 0; i < s->n && !e; i++) {
         if (s->entries[i].owner != owner || strcmp(s->entries[i].name, name) != 0)

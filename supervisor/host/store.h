@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define HOLD_STORE_MAX 6
-#define HOLD_STORE_NAME_BYTES 32
+#define HOLD_STORE_NAME_BYTES 256 /* with the end mark; systemd's limit */
 
 struct hold_store_entry {
     char name[HOLD_STORE_NAME_BYTES];
@@ -35,8 +35,10 @@ enum {
 HOLD_MUST int hold_store_watch(struct hold_store *s, struct hold_err *err);
 /* Drops one watched descriptor that is dead: its name, or false when there is none. */
 bool hold_store_drop_dead(struct hold_store *s, char ret_name[HOLD_STORE_NAME_BYTES]);
+/* 1..255 printable ASCII characters but ':', which parts the names of LISTEN_FDNAMES. */
+bool hold_store_is_name(const char *name);
 /* Takes fd over (also on failure: closed). Without BESIDE a name that the owner has already is replaced. Fails with LIMIT when
- * full, FORMAT for a name that is not 1..31 of [A-Za-z0-9._-]. */
+ * full, FORMAT for what is no name. */
 HOLD_MUST int hold_store_put(struct hold_store *s, int owner, const char *name, int fd, uint32_t how, struct hold_err *err);
 /* The descriptor (still the store's), or -1. */
 int hold_store_find(const struct hold_store *s, const char *name);

@@ -127,7 +127,8 @@ touch again
 $TOOL say 'FDSTORE=1\nFDNAME=first' 2 memfd
 $TOOL say 'FDSTORE=1\nFDNAME=gone' 1 memfd
 $TOOL say 'FDSTORE=1\nFDNAME=twice' 2 same 1 &
-$TOOL say 'FDSTORE=1\nFDNAME=bad name' 1 memfd
+$TOOL say 'FDSTORE=1\nFDNAME=bad:name' 1 memfd
+$TOOL say 'FDSTOREREMOVE=1\nFDNAME=:'
 $TOOL say 'FDSTOREREMOVE=1\nFDNAME=gone'
 $TOOL say 'FDSTORE=1\nFDNAME=plan' 1 memfd
 sleep 1
@@ -139,11 +140,11 @@ X
     cat out
     grep -q "^names  n 0" out
     # the pipe's writer ended with the life, so only what has no other end is left
-    grep -q "^names first:first n 2" out
+    grep -q "^names first:first:stored n 3" out
     kill "$HOLD_PID"
     finish
     [ "$(n_ev store '"what":"dropped')" -eq 1 ]
-    [ "$(n_ev store 'is not a name')" -eq 1 ]
+    [ "$(n_ev store 'is not a name')" -eq 2 ] # stored without it, and nothing removed
 }
 
 @test "the store is bounded, a dead descriptor leaves it, and FDPOLL=0 keeps even that" {

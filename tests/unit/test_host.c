@@ -412,7 +412,7 @@ static void config_is_judged_whole_before_anything_starts(void **unused) {
     (void) unused;
     static struct hold_config c;
     char text[4096];
-    static const char *const argv[] = { "holdfast", "--profile", "foreing", "--run-as", "bob", "--grant", "/x", "--listen", "host:80", "--status-listen", "nowhere",
+    static const char *const argv[] = { "holdfast", "--profile", "foreignn", "--run-as", "bob", "--grant", "/x", "--listen", "host:80", "--status-listen", "nowhere",
                                         "--warmup", "notify", "--stop-on", "HALT", "--signal-map", "KILL=TERM", "--ready", "exec:sh -c 'x", "--", "true" };
     assert_int_equal(load(HOLD_MODE_EXEC, 21, argv, &c, text, sizeof(text)), -1);
     static const char *const said[] = { "did you mean 'foreign'", "'bob' is not UID:GID", "grant '/x'", "--listen: 'host:80'", "--status-listen: 'nowhere'", "a warm-up cannot be",
