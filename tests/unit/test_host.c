@@ -46,7 +46,11 @@ static void store_refuses_names_and_numbers_beyond_its_bounds(void **unused) {
     (void) unused;
     struct hold_store s = { 0 };
     struct hold_err err = { 0 };
-    static const char *const wrong[] = { "", "a:b", "a/b", "a b", "0123456789012345678901234567890123" };
+    static char long_name[HOLD_STORE_NAME_BYTES + 1];
+    memset(long_name, 'a', HOLD_STORE_NAME_BYTES);
+    const char *const wrong[] = { "", "a:b", "a\nb", "\xc3\xa9", long_name };
+    assert_true(hold_store_is_name("a b/c"));
+    assert_true(hold_store_is_name(long_name + 1));
     for (size_t i = 0; i < 5; i++) {
         int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
         assert_int_equal(hold_store_put(&s, 1, wrong[i], fd, 0, &err), -1);

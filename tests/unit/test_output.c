@@ -305,7 +305,7 @@ static void flush_ends_when_nobody_reads(void **unused) {
         assert_int_equal(write(b.child[0], chunk, sizeof chunk), sizeof chunk);
         hold_output_on_ready(&b.o);
     }
-    assert_true(hold_output_flush(&b.o, 20) > 0);
+    assert_true(hold_output_flush(&b.o, 20, -1) > 0);
     close(b.child[0]);
     close(b.child[1]);
     close_bench(&b);
