@@ -3,6 +3,7 @@
 #include "runtime/weights/pickle.h"
 
 #include "base/list.h"
+#include "base/utf8.h"
 
 #include <string.h>
 
@@ -100,6 +101,9 @@ static int push_number(struct machine *m, enum hold_pickle_kind kind, int64_t nu
 
 static int push_text(struct machine *m, size_t n) {
     const uint8_t *text = take(m, n);
+    for (size_t i = 0, length; text && i < n; i += length)
+        if ((length = hold_utf8_length(text + i, n - i)) == 0)
+            return fail(m, "a string is not UTF-8");
     struct hold_pickle_value *v = text ? make(m, HOLD_PICKLE_STR) : NULL;
     if (v) {
         v->text = (const char *) text;

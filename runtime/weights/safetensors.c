@@ -159,6 +159,22 @@ static int cover_check(const struct hold_st_tensor *t, size_t n, uint64_t data_b
     return 0;
 }
 
+/* The format's own readers take digits only: "4.0", "4e0" and "-0" are no sizes to them. text is strict JSON, where such
+ * characters stand in strings and numbers alone; the 'e' of true and false has no digit before it. */
+static int numbers_check(const char *text, size_t n, const char *what, struct hold_err *err) {
+    bool in_string = false;
+    for (size_t i = 0; i < n; i++) {
+        const char c = text[i];
+        if (in_string && c == '\\')
+            i++;
+        else if (c == '"')
+            in_string = !in_string;
+        else if (!in_string && (c == '.' || c == '-' || ((c == 'e' || c == 'E') && i && text[i - 1] >= '0' && text[i - 1] <= '9')))
+            return hold_fail(err, HOLD_E_FORMAT, 0, "%s: byte %zu of the header: a number is not written in digits alone", what, i);
+    }
+    return 0;
+}
+
 int hold_st_parse(const void *bytes, size_t n, const char *what, struct hold_arena *arena, struct hold_st *ret_st, struct hold_err *err) {
     hold_autojson *root = NULL;
     const struct hold_json_limits limits = { .max_bytes = HOLD_ST_MAX_HEADER_BYTES, .max_depth = 4, .max_tokens = 24 * HOLD_ST_MAX_TENSORS };
@@ -189,7 +205,7 @@ int hold_st_parse(const void *bytes, size_t n, const char *what, struct hold_are
     if (!tensors)
         return hold_fail(err, HOLD_E_LIMIT, 0, "%s: no memory for a directory of %zu tensors", what, most);
     qsort(tensors, n_tensors, sizeof *tensors, by_offset);
-    if (cover_check(tensors, n_tensors, data_bytes, what, err) < 0)
+    if (cover_check(tensors, n_tensors, data_bytes, what, err) < 0 || numbers_check((const char *) bytes + 8, header, what, err) < 0)
         return -1;
     qsort(tensors, n_tensors, sizeof *tensors, by_name);
     for (size_t i = 0; i < n_tensors; i++)

@@ -80,7 +80,7 @@ struct hold_fetch_shared *hold_fetcher_shared(struct hold_fetcher *fetcher);
 
 /* split.c: looks whether more or fewer connections should help with a file; cheap, for the leader only. */
 void hold_split_pace(struct hold_attempt *a, uint64_t now_ms);
-/* split.c: the file of a partial that was opened in pieces. 0 with the digest, 1 when the origin knows no ranges, -1. */
+/* split.c: the file of a partial that was opened in pieces. 0 with the digest, 1 when the origin's ranges are of no use, -1. */
 HOLD_MUST int hold_split_run(struct hold_fetcher *fetcher, const struct hold_fetch_file *file, struct hold_turn *turn, struct hold_partial *partial,
                              struct hold_fetch_result *result, struct hold_digest_value *ret_value, struct hold_verdict *v);
 

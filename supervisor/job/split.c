@@ -2,7 +2,8 @@
  *
  * The thread of hold_fetch_run leads: it takes pieces like everyone else, counts the tries of the file, proves and ends it.
  * Connections that have no file of their own help. A helper that fails goes away quietly and closes the file to helpers:
- * an origin that serves one connection well may refuse four. */
+ * an origin that serves one connection well may refuse four. Where ranges are ignored, refused or wrong to the last try, the
+ * file comes as one stream instead. */
 #include "base/auto.h"
 #include "base/list.h"
 #include "supervisor/job/attempt.h"
@@ -166,8 +167,12 @@ static int lead(struct hold_fetcher *fetcher, struct hold_fetch_split *split, ui
             continue; /* what it brought counts when the next failure is folded */
         }
         struct hold_try_next next = { 0 };
-        if (hold_attempt_wait(&a, &tries, hold_pieces_have(split->pieces), &next) < 0)
+        if (hold_attempt_wait(&a, &tries, hold_pieces_have(split->pieces), &next) == 0)
+            continue;
+        if (a.end != HOLD_TRY_RANGE && a.end != HOLD_TRY_REFUSED)
             return -1;
+        *v = (struct hold_verdict) { 0 }; /* its ranges are of no use; the whole file may be had all the same */
+        return 1;
     }
 }
 

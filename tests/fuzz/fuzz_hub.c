@@ -1,6 +1,7 @@
-/* fuzz_hub.c - a hub's listing, commit answer and names: no crash, and a checked list never names a path outside. */
+/* fuzz_hub.c - a hub's listing, link to the next page, commit answer and names: no crash, and a checked list never names a path outside. */
 #include "base/name.h"
 #include "supervisor/job/hub.h"
+#include "supervisor/policy/tries.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,5 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     memcpy(text, data, k);
     text[k] = '\0';
     (void) !hold_hub_name_parse(text, &name, &err);
+    char next[64];
+    if (hold_link_next(text, next, sizeof next) && (next[0] == '\0' || strchr(next, '>')))
+        abort();
     return 0;
 }

@@ -15,6 +15,7 @@ that contain PART (all without it). Counters are kept for each address, so `drop
   slow:B             every answer brings B bytes a second
   chaos:SEED:PERCENT  that share of answers has one of the faults above, drawn anew for each
   norange  wrongrange:N  short:N  long:N  html:N  pointer  redirect  tags  noetag
+  refusesrange       every request for a range is 416
   gzip:N  lengths:N  garbage:N   the first N answers are compressed unasked, have two lengths, are no HTTP (N = 0: all)
 
 Ways of a hub's API: relative, foreign, bare (how the next page is linked), escape (a file's name leaves the folder), page, half (the
@@ -235,6 +236,8 @@ class Origin(http.server.BaseHTTPRequestHandler):
                 self.note(0)
                 self.wfile.write(b'SSH-2.0-OpenSSH_9\r\n')
                 return self.die()
+            if name == 'refusesrange' and self.headers.get('Range'):
+                return self.plain(416, b'', Content_Range='bytes */%d' % len(data))
             if name == 'pointer':
                 data = b'version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n' % (hashlib.sha256(data).hexdigest().encode(), len(data))
             if name == 'norange':

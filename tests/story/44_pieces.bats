@@ -47,6 +47,12 @@ fetched() { grep -o '"fetched_bytes":[0-9]*' <<< "$output" | tail -1 | cut -d: -
     right
 }
 
+@test "an origin whose ranges are refused to the last: one stream, right" {
+    one refusesrange "${split[@]}"
+    right
+    [ "$(requests)" -ge 5 ]
+}
+
 @test "a web page once in the middle does not cost the pieces" {
     one html:1 "${split[@]}" --fetch-connections 1
     right

@@ -157,6 +157,7 @@ BAD = {
     "torchscript.pth": (Zip([("m/data.pkl", GOOD, {}), ("m/code/__torch__.py", b"x", {}), ("m/data/0", DATA, {})]).out, "TorchScript"),
     "torchscript_constants.pth": (Zip([("m/constants.pkl", GOOD, {}), ("m/data.pkl", GOOD, {}), ("m/data/0", DATA, {})]).out, "TorchScript"),
     # bombs
+    "not_utf8.pth": (checkpoint(state(("w", tensor())).replace(b"X\1\0\0\0w", b"X\1\0\0\0\xf0")), "a string is not UTF-8"),
     "deep.pth": (checkpoint(deep(2000)), "nested more than 32 deep"),
     "stack.pth": (checkpoint(b"\x80\x02" + b"N" * 70000 + b"."), "more than 65536 values on the stack"),
     "memo_far.pth": (checkpoint(b"\x80\x02Nr\xff\xff\xff\x7f."), "memo is not filled in order"),
