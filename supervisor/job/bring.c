@@ -549,6 +549,13 @@ int hold_bring_run(const struct hold_bring *bring, struct hold_fetch_shared *sha
 
 /* ---- one file by address ---- */
 
+static void log_one(const struct hold_bring_one *one, const struct crew *crew, const uint8_t sha256[32], uint64_t begun) {
+    char hex[65];
+    hold_hex_write(sha256, 32, hex);
+    hold_log(HOLD_LV_INFO, HOLD_EV_FETCH_DONE, HOLD_LS("file", one->out), HOLD_LS("sha256", hex), HOLD_LU("fetched_bytes", crew->fetched_bytes), HOLD_LS("page_cache", cache_text(crew)),
+             HOLD_LU("ms", hold_job_now_ms() - begun));
+}
+
 int hold_bring_one(const struct hold_bring_one *one, struct hold_fetch_shared *shared, struct hold_verdict *v) {
     char folder_path[PATH_MAX];
     const char *slash = strrchr(one->out, '/'), *name = slash ? slash + 1 : one->out;
@@ -579,8 +586,10 @@ int hold_bring_one(const struct hold_bring_one *one, struct hold_fetch_shared *s
         struct hold_manifest_file there = file;
         there.size = (uint64_t) st.st_size;
         enum hold_have have = hold_proof_check(folder, state, &there, !one->deep, NULL, sha256, &ignored);
-        if (have == HOLD_HAVE_MARKED || have == HOLD_HAVE_PROVEN)
+        if (have == HOLD_HAVE_MARKED || have == HOLD_HAVE_PROVEN) {
+            log_one(one, &crew, sha256, begun);
             return 0;
+        }
     }
     if (one->size != UINT64_MAX && hold_space_check(folder, bytes_needed(folder, false, &source.manifest), one->reserve_bytes, one->out, v) < 0)
         return -1;
@@ -590,9 +599,6 @@ int hold_bring_one(const struct hold_bring_one *one, struct hold_fetch_shared *s
     shared->drops_cache = hold_behind_drops(one->page_cache, one->size);
     if (run_crew(&crew, one->size == UINT64_MAX ? 0 : one->size, v) < 0)
         return -1;
-    char hex[65];
-    hold_hex_write(file.sha256, 32, hex);
-    hold_log(HOLD_LV_INFO, HOLD_EV_FETCH_DONE, HOLD_LS("file", one->out), HOLD_LS("sha256", hex), HOLD_LU("fetched_bytes", crew.fetched_bytes), HOLD_LS("page_cache", cache_text(&crew)),
-             HOLD_LU("ms", hold_job_now_ms() - begun));
+    log_one(one, &crew, file.sha256, begun);
     return 0;
 }

@@ -520,6 +520,16 @@ static void note_via(struct hold_attempt *a) {
     pthread_mutex_unlock(&a->fetcher->shared->lock);
 }
 
+/* A pipe would hold libcurl for ever, and it takes a folder for an empty file. What is absent is for libcurl to say. */
+static bool is_no_file(CURL *curl, const char *url) {
+    struct stat st;
+    int n = 0;
+    char *path = strncmp(url, "file://", 7) == 0 ? curl_easy_unescape(curl, url + 7, 0, &n) : NULL;
+    bool is = path && stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+    curl_free(path);
+    return is;
+}
+
 /* Fills a->end. */
 void hold_attempt_perform(struct hold_attempt *a, const char *url, const struct hold_fetch_auth *auth) {
     char error_text[CURL_ERROR_SIZE] = "", range[48];
@@ -527,6 +537,10 @@ void hold_attempt_perform(struct hold_attempt *a, const char *url, const struct 
     headers.n = 0;
     headers.is_full = false;
     a->auth = auth;
+    if (is_no_file(a->fetcher->curl, url)) {
+        hold_attempt_ends(a, HOLD_TRY_MISSING, "the source is no regular file");
+        return;
+    }
     prepare(a, url, auth, &headers, error_text);
     if (a->split) {
         snprintf(range, sizeof range, "%llu-%llu", (unsigned long long) a->offset, (unsigned long long) a->end_offset - 1);

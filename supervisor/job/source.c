@@ -67,8 +67,13 @@ static int walk_folder(struct walk *w, int folder_fd, size_t path_n, int depth, 
     int rc = 0;
     for (struct dirent *e = readdir(folder); e && rc == 0; e = readdir(folder)) {
         struct stat st;
-        if (e->d_name[0] == '.' || (path_n == 0 && strcmp(e->d_name, HOLD_MANIFEST_NAME) == 0) || fstatat(dirfd(folder), e->d_name, &st, 0) < 0)
+        if (e->d_name[0] == '.' || (path_n == 0 && strcmp(e->d_name, HOLD_MANIFEST_NAME) == 0))
             continue;
+        if (fstatat(dirfd(folder), e->d_name, &st, 0) < 0) {
+            if (errno == ENOENT && fstatat(dirfd(folder), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+                rc = hold_fail(err, HOLD_E_MISSING, 0, "'%.200s%s%.200s' is a link to nothing", w->path, path_n ? "/" : "", e->d_name);
+            continue;
+        }
         size_t n = path_n + (size_t) snprintf(w->path + path_n, sizeof w->path - path_n, "%s%s", path_n ? "/" : "", e->d_name);
         if (n >= sizeof w->path) {
             rc = hold_fail(err, HOLD_E_LIMIT, 0, "a path is longer than %d bytes", PATH_MAX);
@@ -114,8 +119,12 @@ static int list_folder(const char *path, struct hold_arena *arena, struct hold_s
         return 0;
     snprintf(manifest_path, sizeof manifest_path, "%s/%s", real, HOLD_MANIFEST_NAME);
     hold_autobuf text = hold_buf_with_max(HOLD_MANIFEST_MAX_BYTES);
-    if (hold_read_file(manifest_path, &text, &v->err) == 0)
-        return hold_manifest_parse(text.data ? text.data : "", text.n, arena, &source->manifest, &v->err) < 0 ? hold_verdict_is(v, HOLD_EXIT_MANIFEST) : 0;
+    if (hold_read_file(manifest_path, &text, &v->err) == 0) {
+        if (hold_manifest_parse(text.data ? text.data : "", text.n, arena, &source->manifest, &v->err) == 0)
+            return 0;
+        (void) hold_wrap(&v->err, "'%s'", manifest_path);
+        return hold_verdict_is(v, HOLD_EXIT_MANIFEST);
+    }
     if (v->err.code != HOLD_E_MISSING)
         return hold_verdict_is(v, HOLD_EXIT_FETCH);
     return hold_folder_list(real, arena, &source->manifest, &v->err) < 0 ? hold_verdict_is(v, HOLD_EXIT_FETCH_MISSING) : 0;

@@ -37,7 +37,7 @@ HOLD_MUST int hold_source_list(const struct hold_source_wants *wants, struct hol
 /* The address of a file, percent-encoded. False when it does not fit. */
 bool hold_source_url(const struct hold_source *source, const char *path, char *out, size_t out_bytes);
 /* All regular files of a folder and its folders (8 deep), hidden names and the manifest left out, as path and size, sorted
- * and checked; no digests. Symbolic links to files are followed (model caches are made of them). */
+ * and checked; no digests. Symbolic links to files are followed (model caches are made of them); one to nothing fails with MISSING. */
 HOLD_MUST int hold_folder_list(const char *folder, struct hold_arena *arena, struct hold_manifest *ret_manifest, struct hold_err *err);
 
 #endif
