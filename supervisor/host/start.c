@@ -177,9 +177,9 @@ static void package_grants(const struct hold_core *core, struct lists *l) {
  * a foreign server. */
 static void job_grants(const struct hold_core *core, enum hold_profile profile, struct lists *l) {
     const struct hold_config *c = core->config;
-    static const char *const names[] = { "SSL_CERT_FILE=", "SSL_CERT_DIR=", "CURL_CA_BUNDLE=", "HF_TOKEN_FILE=", "HF_TOKEN_PATH=", "MODELSCOPE_API_TOKEN_FILE=",
+    static const char *const names[] = { "SSL_CERT_FILE=", "SSL_CERT_DIR=", "CURL_CA_BUNDLE=", "REQUESTS_CA_BUNDLE=", "HF_TOKEN_FILE=", "HF_TOKEN_PATH=", "HUGGING_FACE_HUB_TOKEN_FILE=", "MODELSCOPE_API_TOKEN_FILE=",
                                          "AWS_ACCESS_KEY_ID_FILE=", "AWS_SECRET_ACCESS_KEY_FILE=", "AWS_SESSION_TOKEN_FILE=", "AWS_SHARED_CREDENTIALS_FILE=" };
-    enum { N_CA_NAMES = 3 }; /* the rest are secrets: for fetch only */
+    enum { N_CA_NAMES = 4 }; /* the rest are secrets: for fetch only */
     for (size_t i = 0; i < c->model_sources.n && profile != HOLD_PROFILE_JOB_VERIFY; i++) {
         const char *source = c->model_sources.at[i];
         source += strncmp(source, "file://", 7) == 0 ? 7 : 0;

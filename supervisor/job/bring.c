@@ -356,7 +356,8 @@ static int check_pin(const struct hold_bring *bring, const struct hold_manifest 
 }
 
 /* What was brought and from where: for the next start without a network, and for verify. */
-static int write_records(const struct hold_bring *bring, const struct hold_manifest *manifest, int folder_fd, int state_fd, struct hold_verdict *v) {
+static int write_records(const struct hold_bring *bring, const struct hold_source *source, int folder_fd, int state_fd, struct hold_verdict *v) {
+    const struct hold_manifest *manifest = &source->manifest;
     char path[PATH_MAX];
     hold_autobuf text = hold_buf_with_max(HOLD_MANIFEST_MAX_BYTES), old = hold_buf_with_max(HOLD_MANIFEST_MAX_BYTES);
     if (hold_manifest_write(manifest, &text, &v->err) < 0)
@@ -367,7 +368,7 @@ static int write_records(const struct hold_bring *bring, const struct hold_manif
     snprintf(path, sizeof path, "%s/%s", bring->out, HOLD_MANIFEST_NAME);
     if (!is_same && hold_write_file(path, text.data, text.n, 0644, &v->err) < 0)
         return hold_verdict_of_write(v);
-    if (state_fd < 0)
+    if (state_fd < 0 || source->is_cached) /* the next start asks the hub what belongs to it */
         return 0;
     snprintf(path, sizeof path, "%s/%s/source", bring->out, HOLD_STATE_FOLDER);
     (void) !hold_write_file(path, bring->wants.source, strlen(bring->wants.source), 0644, &ignored); /* its loss costs one question */
@@ -445,7 +446,7 @@ static int bring_listed(struct crew *crew, struct hold_arena *arena, struct hold
     crew->shared->drops_cache = hold_behind_drops(bring->page_cache, hold_manifest_bytes(manifest));
     if (run_crew(crew, hold_manifest_bytes(manifest), v) < 0 || check_pin(bring, manifest, v) < 0)
         return -1;
-    return write_records(bring, manifest, crew->folder_fd, crew->state_fd, v);
+    return write_records(bring, crew->source, crew->folder_fd, crew->state_fd, v);
 }
 
 /* The listed files as blobs and links; the ref last. */
@@ -475,6 +476,66 @@ static int bring_to_cache(const struct crew *plain, struct hold_arena *arena, ui
     return rc;
 }
 
+static bool is_one_of(const int *statuses, size_t n, int status) {
+    for (size_t i = 0; i < n; i++)
+        if (statuses[i] == status)
+            return true;
+    return false;
+}
+
+/* The hub itself cannot be had; what it would say is another thing than "no". */
+static bool is_away(int status) {
+    static const int away[] = { HOLD_EXIT_FETCH_DNS, HOLD_EXIT_FETCH_TLS, HOLD_EXIT_FETCH_NET, HOLD_EXIT_FETCH_STALL, HOLD_EXIT_FETCH_BUSY, HOLD_EXIT_FETCH_SERVER, HOLD_EXIT_FETCH_PROXY };
+    return is_one_of(away, HOLD_COUNT_OF(away), status);
+}
+
+/* A snapshot that was brought whole before has every file of its manifest. */
+static int check_snapshot(const char *folder, const struct hold_manifest *known, struct hold_arena *arena, struct hold_err *err) {
+    char path[PATH_MAX + sizeof HOLD_MANIFEST_NAME + 1];
+    hold_autobuf text = hold_buf_with_max(HOLD_MANIFEST_MAX_BYTES);
+    struct hold_manifest brought = { 0 };
+    struct hold_err none;
+    snprintf(path, sizeof path, "%s/%s", folder, HOLD_MANIFEST_NAME);
+    if (hold_read_file(path, &text, &none) == 0 && hold_manifest_parse(text.data ? text.data : "", text.n, arena, &brought, &none) < 0)
+        brought.n_files = 0;
+    for (size_t i = 0; i < brought.n_files; i++)
+        if (!hold_manifest_find(known, brought.files[i].path))
+            return hold_fail(err, HOLD_E_MISSING, 0, "'%.160s' is missing in '%.200s'", brought.files[i].path, folder);
+    return 0;
+}
+
+/* What the cache has of the source, listed without a word to anybody. The verdict stays what it was when that is nothing. */
+static int list_cached(const struct hold_bring *bring, struct hold_fetcher *fetcher, struct hold_arena *arena, struct hold_source *source, struct hold_verdict *v) {
+    struct hold_hub_name name;
+    struct hold_err why;
+    struct hold_manifest known;
+    struct hold_verdict ignored = { 0 };
+    char commit[41], folder[PATH_MAX], pinned[sizeof name.repo + 64];
+    if (!bring->hub_cache || hold_hub_name_parse(bring->wants.source, &name, &why) < 0 || !hold_hub_cache_find(bring->hub_cache, &name, commit, folder))
+        return -1;
+    if (hold_hub_cache_list(folder, arena, &known, &why) < 0 || check_snapshot(folder, &known, arena, &why) < 0)
+        return hold_wrap(&v->err, "%.200s", why.text);
+    snprintf(pinned, sizeof pinned, "hf://%s@%s", name.repo, commit);
+    struct hold_source_wants wants = bring->wants;
+    wants.source = pinned;
+    wants.known = &known;
+    if (hold_source_list(&wants, fetcher, arena, source, &ignored) < 0)
+        return -1;
+    hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("text", "the hub is not asked: the cache's snapshot is proven by the names of its blobs, and taken for whole"), HOLD_LS("folder", folder), HOLD_LS("why", v->err.text));
+    *v = (struct hold_verdict) { 0 };
+    source->is_cached = true;
+    return 0;
+}
+
+static int list_source(const struct hold_bring *bring, struct hold_fetcher *fetcher, struct hold_arena *arena, struct hold_source *source, struct hold_verdict *v) {
+    bool is_hub = strncmp(bring->wants.source, "hf://", 5) == 0;
+    if (bring->offline && is_hub)
+        hold_verdict_fail(v, HOLD_EXIT_FETCH_MISSING, HOLD_E_MISSING, 0, "HF_HUB_OFFLINE is set, and '%.160s' is not here whole: unset it, or seed the folder or cache", bring->wants.source);
+    else if (hold_source_list(&bring->wants, fetcher, arena, source, v) == 0)
+        return 0;
+    return is_hub && (bring->offline || is_away(v->status)) ? list_cached(bring, fetcher, arena, source, v) : -1;
+}
+
 /* One source, from its list to the last file. */
 static int bring_from(const struct hold_bring *bring, int folder_fd, int state_fd, struct hold_fetch_shared *shared, struct hold_verdict *v) {
     uint64_t begun = hold_job_now_ms();
@@ -484,7 +545,7 @@ static int bring_from(const struct hold_bring *bring, int folder_fd, int state_f
     struct hold_fetcher *fetcher = hold_fetcher_new(shared);
     if (!fetcher)
         return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, 0, "libcurl cannot be set up");
-    int rc = hold_source_list(&bring->wants, fetcher, &arena, &source, v);
+    int rc = list_source(bring, fetcher, &arena, &source, v);
     hold_fetcher_free(fetcher);
     if (rc < 0)
         return -1;
@@ -498,10 +559,7 @@ static bool may_go_on(int status) {
     static const int curable[] = { HOLD_EXIT_FETCH, HOLD_EXIT_FETCH_DNS, HOLD_EXIT_FETCH_TLS, HOLD_EXIT_FETCH_DENIED, HOLD_EXIT_FETCH_MISSING, HOLD_EXIT_FETCH_NET,
                                    HOLD_EXIT_FETCH_STALL, HOLD_EXIT_FETCH_CHANGED, HOLD_EXIT_FETCH_BUSY, HOLD_EXIT_FETCH_FORMAT, HOLD_EXIT_FETCH_SERVER,
                                    HOLD_EXIT_FETCH_RANGE, HOLD_EXIT_FETCH_SIZE, HOLD_EXIT_FETCH_PROXY, HOLD_EXIT_VERIFY, HOLD_EXIT_VERIFY_DIGEST, HOLD_EXIT_MANIFEST };
-    for (size_t i = 0; i < HOLD_COUNT_OF(curable); i++)
-        if (curable[i] == status)
-            return true;
-    return false;
+    return is_one_of(curable, HOLD_COUNT_OF(curable), status);
 }
 
 /* The snapshot that the cache's refs name, when there is one and it was ours before; NULL otherwise. */

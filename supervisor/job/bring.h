@@ -14,6 +14,7 @@ struct hold_bring {
     char *ret_folder;           /* PATH_MAX bytes: where the model lies in the end; may be NULL */
     const char *digest;         /* the identity that the model must have, 64 hexadecimal digits; NULL or "": none */
     bool deep;                  /* believe no marker */
+    bool offline;               /* ask no hub behind hf:// */
     bool refresh;               /* ask the source even when everything it named last time is proven */
     struct hold_strs again;     /* files whose markers are not believed */
     uint64_t connections;       /* files at once; those without a file help with the pieces of large ones */
@@ -26,7 +27,10 @@ struct hold_bring {
  * when one of the sources was brought before and every file still has its marker. What one source brought of a file whose
  * digest is known is continued from the next. With several, a model is only mixed of them when --digest or a manifest pins
  * it or their files are equal, since each file is proven against the list of the source in hand. Fails with the verdict of
- * the last one. Blocks. */
+ * the last one. Blocks.
+ *
+ * With hub_cache, and a hub that cannot be asked: the snapshot that the cache has for the name, whoever made it, is proven by the names
+ * of its blobs. */
 HOLD_MUST int hold_bring_run(const struct hold_bring *bring, struct hold_fetch_shared *shared, struct hold_verdict *v);
 
 /* One file by its address, without a manifest. */

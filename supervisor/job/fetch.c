@@ -493,6 +493,8 @@ static void prepare(struct hold_attempt *a, const char *url, const struct hold_f
     curl_easy_setopt(c, CURLOPT_NOBODY, a->is_head ? 1L : 0L);
     if (rules->ca_file)
         curl_easy_setopt(c, CURLOPT_CAINFO, rules->ca_file);
+    if (rules->ca_dir && *rules->ca_dir)
+        curl_easy_setopt(c, CURLOPT_CAPATH, rules->ca_dir);
     bool is_s3 = auth && auth->s3_region;
     if (is_s3)
         sign_for_s3(c, auth, h);

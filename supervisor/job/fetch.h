@@ -24,6 +24,7 @@ struct hold_fetch_rules {
     uint64_t stall_bytes;
     uint64_t deadline_at_ms;  /* hold_job_now_ms at which everything ends; 0: never */
     const char *ca_file;      /* NULL: libcurl's own */
+    const char *ca_dir;       /* further certificates; NULL or "": none */
     uint64_t split_bytes;     /* pinned files of at least this size come in pieces over several connections; 0: none */
     uint64_t connections;     /* at most for one file, >= 1 */
     uint64_t window_ms;       /* a number of connections is measured for so long before more are tried; 0: all at once */

@@ -6,6 +6,7 @@
 #include "supervisor/job/clock.h"
 #include "supervisor/job/gc.h"
 #include "supervisor/job/proof.h"
+#include "supervisor/job/source.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -73,6 +74,26 @@ bool hold_hub_cache_find(const char *root, const struct hold_hub_name *name, cha
         return false;
     memcpy(ret_commit, commit, 41);
     return true;
+}
+
+int hold_hub_cache_list(const char *snapshot, struct hold_arena *arena, struct hold_manifest *ret_manifest, struct hold_err *err) {
+    struct hold_manifest made;
+    if (hold_folder_list(snapshot, arena, &made, err) < 0)
+        return -1;
+    for (size_t i = 0; i < made.n_files; i++) {
+        struct hold_manifest_file *file = &made.files[i];
+        char path[PATH_MAX], target[PATH_MAX];
+        snprintf(path, sizeof path, "%s/%s", snapshot, file->path);
+        const ssize_t n = readlink(path, target, sizeof target - 1);
+        target[n > 0 ? n : 0] = '\0';
+        const char *slash = strrchr(target, '/'), *name = slash ? slash + 1 : "";
+        file->has_sha256 = hold_hex_read(name, 32, file->sha256);
+        file->has_git_blob = !file->has_sha256 && hold_hex_read(name, 20, file->git_blob);
+        if (!file->has_sha256 && !file->has_git_blob)
+            return hold_fail(err, HOLD_E_FORMAT, 0, "'%.200s' is no link to a blob that its digest names", path);
+    }
+    *ret_manifest = made;
+    return 0;
 }
 
 struct hold_hub_cache hold_hub_cache_none(void) {

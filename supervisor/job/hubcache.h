@@ -48,6 +48,11 @@ HOLD_MUST int hold_hub_cache_root(const struct hold_hub_cache_where *where, char
 /* The commit that the cache has for a name, by its ref or because it is one; false when there is no such snapshot. out: its folder. */
 bool hold_hub_cache_find(const char *root, const struct hold_hub_name *name, char ret_commit[41], char out[PATH_MAX]);
 
+/* The files of a snapshot that anybody made, for when no hub can be asked: a blob's name is its digest (64 hexadecimal digits of
+ * SHA-256, 40 of a git blob id), its size that of the blob. What the client left out is not missed. Sorted and checked; fails with
+ * MISSING or FORMAT, also when a file is no link to a blob. */
+HOLD_MUST int hold_hub_cache_list(const char *snapshot, struct hold_arena *arena, struct hold_manifest *ret_manifest, struct hold_err *err);
+
 /* Makes the folders of a commit's snapshot. Close in any case; zeroed with descriptors -1 before (hold_hub_cache_none). Fails with
  * FETCH_WRITE or FETCH_SPACE. */
 struct hold_hub_cache hold_hub_cache_none(void);

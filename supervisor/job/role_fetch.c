@@ -24,6 +24,7 @@ struct fetch_config {
     uint64_t size, tries, backoff_ms, backoff_max_ms, retry_after_max_ms, connect_ms, stall_ms, stall_bytes, deadline_ms, connections, split_bytes, reserve_bytes;
     uint64_t takeover_ms, window_ms;
     struct hold_strs again;
+    const char *offline, *ca_dir, *hub_token_old;
     bool deep, refresh, flock;
 };
 
@@ -57,8 +58,11 @@ static const struct hold_opt rows[] = {
     ROW("fetch-takeover", MS, takeover_ms, "60s", 200, 3600000, "another fetcher of the same folder whose record stands still for this long is taken over"),
     ROW("fetch-flock", BOOL, flock, "true", 0, 0, "where the kernel keeps file locks, learn of another fetcher's death from them at once; --no-fetch-flock: as on a network file system"),
     ROW("ca-file", STR, ca_file, NULL, 0, 0, "certificates to trust", .value = "FILE", .env = "SSL_CERT_FILE"),
+    ROW("ca-dir", STR, ca_dir, NULL, 0, 0, "folder of further ones, as c_rehash names them", .value = "DIR", .env = "SSL_CERT_DIR"),
     ROW("hf-endpoint", STR, hub_endpoint, "https://huggingface.co", 0, 0, "the hub behind hf://", .value = "URL", .env = "HF_ENDPOINT"),
     ROW("hf-token", SECRET, hub_token, NULL, 0, 0, "token for the hub; it never follows a redirect to another host", .env = "HF_TOKEN"),
+    ROW("hf-token-old", SECRET, hub_token_old, NULL, 0, 0, "the same by its older name, where HF_TOKEN is not set", .env = "HUGGING_FACE_HUB_TOKEN"),
+    ROW("hf-offline", STR, offline, NULL, 0, 0, "1, on, yes or true: ask no hub behind hf://; what the folder or cache has must do", .value = "WORD", .env = "HF_HUB_OFFLINE"),
     ROW("hf-token-path", STR, hub_token_path, NULL, 0, 0, "file that holds the token", .value = "FILE", .env = "HF_TOKEN_PATH"),
     ROW("modelscope-endpoint", STR, modelscope_endpoint, "https://modelscope.cn", 0, 0, "the hub behind modelscope://", .value = "URL", .env = "MODELSCOPE_ENDPOINT"),
     ROW("modelscope-token", SECRET, modelscope_token, NULL, 0, 0, "token for ModelScope", .env = "MODELSCOPE_API_TOKEN"),
@@ -101,9 +105,22 @@ static int check_usage(const struct fetch_config *c, const struct hold_strs *wor
     return 0;
 }
 
+static const char *first_of(const char *a, const char *b) {
+    return a && *a ? a : b ? b : "";
+}
+
+/* As the hub's own client reads it. */
+static bool is_true(const char *word) {
+    static const char *const words[] = { "1", "on", "yes", "true" };
+    for (size_t i = 0; word && i < HOLD_COUNT_OF(words); i++)
+        if (strcasecmp(word, words[i]) == 0)
+            return true;
+    return false;
+}
+
 /* HF_TOKEN, else the first line of HF_TOKEN_PATH; "" when neither is set. */
 static int read_token(const struct fetch_config *c, struct hold_buf *store, const char **ret_token, struct hold_verdict *v) {
-    *ret_token = c->hub_token ? c->hub_token : "";
+    *ret_token = first_of(c->hub_token, c->hub_token_old);
     if (**ret_token || !c->hub_token_path || !*c->hub_token_path)
         return 0;
     if (hold_read_file(c->hub_token_path, store, &v->err) < 0)
@@ -120,10 +137,6 @@ static const char *endpoint_of(const char *text, char *out, size_t out_bytes) {
     for (size_t n = strlen(out); n && out[n - 1] == '/'; n--)
         out[n - 1] = '\0';
     return out;
-}
-
-static const char *first_of(const char *a, const char *b) {
-    return a && *a ? a : b ? b : "";
 }
 
 /* The keys of the shared credentials file where no variable gives one. The file may be absent, unless it was named. */
@@ -172,7 +185,7 @@ static int run(const struct fetch_config *c, const struct hold_strs *words, int 
     struct hold_fetch_rules rules = { .tries = c->tries, .backoff_ms = c->backoff_ms, .backoff_max_ms = c->backoff_max_ms,
                                       .retry_after_max_ms = c->retry_after_max_ms, .connect_ms = c->connect_ms, .stall_ms = c->stall_ms,
                                       .stall_bytes = c->stall_bytes, .deadline_at_ms = c->deadline_ms ? hold_job_now_ms() + c->deadline_ms : 0,
-                                      .split_bytes = c->split_bytes, .connections = c->connections, .window_ms = c->window_ms, .takeover_ms = c->takeover_ms, .uses_flock = c->flock, .ca_file = hold_role_ca_file(c->ca_file, ca, sizeof ca) };
+                                      .split_bytes = c->split_bytes, .connections = c->connections, .window_ms = c->window_ms, .takeover_ms = c->takeover_ms, .uses_flock = c->flock, .ca_file = hold_role_ca_file(c->ca_file, ca, sizeof ca), .ca_dir = c->ca_dir };
     struct hold_fetch_shared shared;
     if (hold_fetch_shared_open(&shared, &rules, v) < 0)
         return -1;
@@ -185,7 +198,7 @@ static int run(const struct fetch_config *c, const struct hold_strs *words, int 
                                                        .size = c->size ? c->size : UINT64_MAX, .reserve_bytes = c->reserve_bytes, .page_cache = (enum hold_cache) c->page_cache, .deep = c->deep, .connections = c->connections,
                                                        .control_fd = control_fd }, &shared, v);
     } else {
-        rc = hold_bring_run(&(struct hold_bring) { .sources = *words, .wants = wants, .out = c->out, .hub_cache = uses_cache ? cache : NULL, .ret_folder = folder, .digest = c->digest, .deep = c->deep, .refresh = c->refresh, .again = c->again,
+        rc = hold_bring_run(&(struct hold_bring) { .sources = *words, .wants = wants, .out = c->out, .hub_cache = uses_cache ? cache : NULL, .ret_folder = folder, .digest = c->digest, .deep = c->deep, .offline = is_true(c->offline), .refresh = c->refresh, .again = c->again,
                                                    .connections = c->connections, .reserve_bytes = c->reserve_bytes, .page_cache = (enum hold_cache) c->page_cache, .control_fd = control_fd }, &shared, v);
     }
     hold_fetch_shared_close(&shared);
@@ -196,7 +209,7 @@ static int run(const struct fetch_config *c, const struct hold_strs *words, int 
 
 /* Moves the secrets out of the block that /proc/<pid>/environ shows. */
 static bool hide_secrets(struct fetch_config *c, struct hold_arena *arena) {
-    const char **const secrets[] = { &c->hub_token, &c->modelscope_token, &c->s3_key, &c->s3_secret, &c->s3_session };
+    const char **const secrets[] = { &c->hub_token, &c->hub_token_old, &c->modelscope_token, &c->s3_key, &c->s3_secret, &c->s3_session };
     for (size_t i = 0; i < HOLD_COUNT_OF(secrets); i++) {
         const char *shown = *secrets[i];
         if (!shown || !*shown)

@@ -359,7 +359,9 @@ int hold_source_list(const struct hold_source_wants *wants, struct hold_fetcher 
     struct hold_source source = { 0 };
     const char *name = wants->source;
     int rc = 0;
-    if (wants->manifest_file && *wants->manifest_file)
+    if (wants->known)
+        source.manifest = *wants->known;
+    else if (wants->manifest_file && *wants->manifest_file)
         rc = read_pinned(wants->manifest_file, arena, &source.manifest, v);
     if (rc < 0)
         return -1;

@@ -14,6 +14,7 @@
 struct hold_source_wants {
     const char *source;
     const char *manifest_file; /* a pinned manifest on this machine instead of the origin's; NULL: none */
+    const struct hold_manifest *known; /* the list, where it is known already; NULL: it is not. A commit's files are not asked for then */
     const char *hub_endpoint;  /* "https://huggingface.co" */
     const char *hub_token;     /* NULL or "": none */
     const char *modelscope_endpoint, *modelscope_token;
@@ -28,6 +29,7 @@ struct hold_source {
     const char *base;            /* address that percent-encoded file names are added to */
     struct hold_fetch_auth auth; /* for the host of base only */
     char commit[41];             /* of a hub; "" otherwise */
+    bool is_cached;              /* no hub said this list: it is what a cache has of it */
 };
 
 /* Asks the origin unless a manifest is given. An S3 object for which neither manifest nor store has a SHA-256 is listed

@@ -41,8 +41,9 @@ static const struct { uint32_t profiles; const char *name; } passed[] = {
     { NETWORK, "HF_ENDPOINT" },
     { NETWORK, "HF_HOME" },
     { NETWORK, "HF_HUB_CACHE" },
+    { NETWORK, "HF_HUB_OFFLINE" },
     { P(JOB_FETCH), "HF_TOKEN*" },
-    { P(JOB_FETCH), "HUGGING_FACE_HUB_TOKEN" },
+    { P(JOB_FETCH), "HUGGING_FACE_HUB_TOKEN*" },
     { P(JOB_FETCH), "MODELSCOPE_*" },
     { P(JOB_FETCH), "AWS_*" },
     { P(ENGINE_CUDA) | P(JOB_PREFLIGHT), "CUDA_*" },
@@ -77,7 +78,7 @@ static bool matches(const char *pattern, const char *name, size_t n) {
 
 /* What only holdfast itself reads: its own variables, and what its fetch job shows to hubs and stores. */
 static bool is_ours(const char *name, size_t n) {
-    static const char *const ours[] = { "HOLDFAST_*", "HF_TOKEN*", "HUGGING_FACE_HUB_TOKEN", "MODELSCOPE_API_TOKEN*", "AWS_SECRET_ACCESS_KEY*", "AWS_SESSION_TOKEN*" };
+    static const char *const ours[] = { "HOLDFAST_*", "HF_TOKEN*", "HUGGING_FACE_HUB_TOKEN*", "MODELSCOPE_API_TOKEN*", "AWS_SECRET_ACCESS_KEY*", "AWS_SESSION_TOKEN*" };
     for (size_t i = 0; i < HOLD_COUNT_OF(ours); i++)
         if (matches(ours[i], name, n))
             return true;

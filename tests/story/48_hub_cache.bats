@@ -107,6 +107,38 @@ print("warnings", h.scan_cache_dir().warnings)'
     [[ "$output" == *model-00002-of-00003.safetensors*"fetched again"* ]]
 }
 
+@test "no hub to be had: what the client left in the cache is proven by the names of its blobs, and only what is right" {
+    client 'print(h.snapshot_download("org/repo"))'
+    [ "$status" -eq 0 ]
+    export HF_ENDPOINT=http://127.0.0.1:1
+    fetch hf://org/repo
+    [ "$status" -eq 0 ]
+    [ "$folder" = "$REPO/snapshots/$A" ]
+    [[ "$output" == *"proven by the names of its blobs"*"127.0.0.1 port 1"* ]]
+    run "$JOB" verify "$folder" --no-plan
+    [ "$status" -eq 0 ]
+    [[ "$output" == *'"hashed_bytes":0,'* ]]
+    [ ! -e "$folder/.holdfast/source" ] # the hub is asked next time
+    for offline in 1 YES true; do
+        HF_HUB_OFFLINE=$offline fetch hf://org/repo
+        [ "$status" -eq 0 ]
+        [[ "$output" != *"port 1"* ]]
+    done
+    HF_HUB_OFFLINE=1 fetch hf://org/other
+    [ "$status" -eq 84 ]
+    [[ "$output" == *"HF_HUB_OFFLINE is set"* ]]
+    HF_HUB_OFFLINE=1 fetch hf://org/repo --out "$OUT/m"
+    [ "$status" -eq 84 ]
+    printf 'x' | dd of="$(readlink -f "$REPO/snapshots/$A/model-00002-of-00003.safetensors")" bs=1 seek=100000 conv=notrunc status=none
+    fetch hf://org/repo
+    [ "$status" -eq 85 ]
+    [[ "$output" == *"model-00002-of-00003.safetensors"*"is wanted"* ]]
+    rm "$REPO/snapshots/$A/config.json"
+    HF_HUB_OFFLINE=1 fetch hf://org/repo
+    [ "$status" -eq 84 ]
+    [[ "$output" == *"'config.json' is missing"* ]]
+}
+
 @test "a second revision brings what differs and shares the rest" {
     fetch "hf://org/repo@$A"
     cp "$HUB/config.json" "$BATS_TEST_TMPDIR/config.json"

@@ -65,6 +65,22 @@ one_by() { # URL: model-1.safetensors from there, with the environment of the ca
     [ "$(asked_proxy '^CONNECT localhost:.* yes$')" -eq 1 ]
 }
 
+@test "a private CA by each variable that clients of the same pod are told it" {
+    mkdir "$BATS_TEST_TMPDIR/folder"
+    cp "$CERTS/ca.pem" "$BATS_TEST_TMPDIR/folder/" && openssl rehash "$BATS_TEST_TMPDIR/folder"
+    origin_args=(--tls "$CERTS/s.pem" "$CERTS/s.key")
+    trusting() { env -u SSL_CERT_FILE -u SSL_CERT_DIR "$1=$2" "$JOB" fetch --url "https://localhost:$PORT/model-1.safetensors" --sha256 "$SHA" --out "$OUT/file" "${quick[@]}"; }
+    for name in SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE SSL_CERT_DIR; do
+        where=$CERTS/ca.pem
+        [ "$name" != SSL_CERT_DIR ] || where=$BATS_TEST_TMPDIR/folder
+        other_origin trusting "$name" "$where"
+        right
+        rm "$OUT/file"
+        other_origin trusting "$name" ""
+        refused 82 fetch-tls
+    done
+}
+
 @test "NO_PROXY: names, domains and addresses are asked directly" {
     for leave_out in 127.0.0.1 "example.org,127.0.0.1" "*"; do
         HTTP_PROXY=http://127.0.0.1:1 NO_PROXY=$leave_out run one_by "$URL"
