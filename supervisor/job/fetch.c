@@ -408,7 +408,11 @@ static int on_progress(void *argument, curl_off_t total, curl_off_t now, curl_of
 
 /* ---- one try ---- */
 
-static enum hold_try_end end_of_code(CURLcode code, const char *text) {
+static enum hold_try_end end_of_code(CURL *curl, CURLcode code, const char *text) {
+    curl_off_t resolved_us = 0;
+    curl_easy_getinfo(curl, CURLINFO_NAMELOOKUP_TIME_T, &resolved_us);
+    if (code == CURLE_OPERATION_TIMEDOUT && resolved_us == 0)
+        return HOLD_TRY_DNS;
     if (code == CURLE_UNSUPPORTED_PROTOCOL && strstr(text, "HTTP/0.9"))
         return HOLD_TRY_NET; /* what came is no HTTP at all */
     switch ((int) code) {
@@ -570,7 +574,7 @@ void hold_attempt_perform(struct hold_attempt *a, const char *url, const struct 
     if (a->split && a->end == HOLD_TRY_DONE && was_redirected(a))
         note_via(a);
     if (a->end == HOLD_TRY_DONE && code != CURLE_OK && !a->is_met)
-        hold_attempt_ends(a, end_of_code(code, error_text), "%.200s", *error_text ? error_text : curl_easy_strerror(code));
+        hold_attempt_ends(a, end_of_code(a->fetcher->curl, code, error_text), "%.200s", *error_text ? error_text : curl_easy_strerror(code));
 }
 
 static uint64_t retry_after_ms(const struct hold_attempt *a) {

@@ -118,6 +118,12 @@ static bool is_true(const char *word) {
     return false;
 }
 
+/* Secrets out of files and of manifests written with echo end with a line end that nobody meant. */
+static void trim_end(char *text) {
+    for (size_t n = strlen(text); n && strchr(" \t\r\n", text[n - 1]); n--)
+        text[n - 1] = '\0';
+}
+
 /* HF_TOKEN, else the first line of HF_TOKEN_PATH; "" when neither is set. */
 static int read_token(const struct fetch_config *c, struct hold_buf *store, const char **ret_token, struct hold_verdict *v) {
     *ret_token = first_of(c->hub_token, c->hub_token_old);
@@ -125,9 +131,11 @@ static int read_token(const struct fetch_config *c, struct hold_buf *store, cons
         return 0;
     if (hold_read_file(c->hub_token_path, store, &v->err) < 0)
         return hold_verdict_is(v, HOLD_EXIT_CONFIG);
-    if (store->n)
+    if (store->n) {
         store->data[strcspn(store->data, "\r\n")] = '\0';
-    *ret_token = store->n ? store->data : "";
+        trim_end(store->data);
+    }
+    *ret_token = store->n ? store->data + strspn(store->data, " \t") : "";
     return 0;
 }
 
@@ -207,16 +215,19 @@ static int run(const struct fetch_config *c, const struct hold_strs *words, int 
     return rc;
 }
 
-/* Moves the secrets out of the block that /proc/<pid>/environ shows. */
+/* Moves the secrets, less blanks around them, out of the block that /proc/<pid>/environ shows. */
 static bool hide_secrets(struct fetch_config *c, struct hold_arena *arena) {
     const char **const secrets[] = { &c->hub_token, &c->hub_token_old, &c->modelscope_token, &c->s3_key, &c->s3_secret, &c->s3_session };
     for (size_t i = 0; i < HOLD_COUNT_OF(secrets); i++) {
         const char *shown = *secrets[i];
         if (!shown || !*shown)
             continue;
-        *secrets[i] = hold_arena_copy(arena, shown, strlen(shown));
-        if (!*secrets[i])
+        const char *first = shown + strspn(shown, " \t\r\n");
+        char *copy = hold_arena_copy(arena, first, strlen(first));
+        if (!copy)
             return false;
+        trim_end(copy);
+        *secrets[i] = copy;
         explicit_bzero((char *) (uintptr_t) shown, strlen(shown));
     }
     return true;

@@ -138,6 +138,16 @@ uint64_t hold_turns_done(struct hold_turns *turns, char *told, size_t told_bytes
     return done;
 }
 
+/* A narrow bar shows the end of its label: that of shards tells them apart, less what they all end with. */
+static void name_bar(const char *path, char *label, size_t label_bytes) {
+    static const char kind[] = ".safetensors";
+    size_t n = strlen(path);
+    if (n > sizeof kind && strcmp(path + n - (sizeof kind - 1), kind) == 0)
+        n -= sizeof kind - 1;
+    size_t skip = n >= label_bytes ? n - label_bytes + 1 : 0;
+    snprintf(label, label_bytes, "%.*s", (int) (n - skip), path + skip);
+}
+
 size_t hold_turns_bars(struct hold_turns *turns, struct hold_bar *ret_bars, size_t max) {
     size_t n_all = 0, n = 0;
     pthread_mutex_lock(&turns->lock);
@@ -150,8 +160,7 @@ size_t hold_turns_bars(struct hold_turns *turns, struct hold_bar *ret_bars, size
             continue;
         struct hold_bar *bar = &ret_bars[at];
         *bar = (struct hold_bar) { .done = atomic_load(&turn->done), .total = turn->size == UINT64_MAX ? 0 : turn->size };
-        size_t path_n = strlen(turn->path), skip = path_n >= sizeof bar->label ? path_n - sizeof bar->label + 1 : 0;
-        snprintf(bar->label, sizeof bar->label, "%s", turn->path + skip);
+        name_bar(turn->path, bar->label, sizeof bar->label);
     }
     pthread_mutex_unlock(&turns->lock);
     return n;

@@ -457,8 +457,8 @@ setup() { fresh; }
     [ "$status" -eq 0 ]
     [[ "$output" != *ERROR* ]]
     screens=${output%--- stays*}
-    grep -qE '^model-1.safetensors +\[#+\.+\] +[0-9]+% +[0-9.]+ MB / 8.0 MB +[0-9.]+ [kM]B/s  [0-9]+ s left$' <<< "$screens"
-    grep -qE '^sub/an odd name%.safetensors +\[' <<< "$screens"
+    grep -qE '^model-1 +\[#+\.+\] +[0-9]+% +[0-9.]+ MB / 8.0 MB +[0-9.]+ [kM]B/s  [0-9]+ s left$' <<< "$screens"
+    grep -qE '^sub/an odd name% +\[' <<< "$screens"
     grep -qE '^fetch +\[#*\.+\] +[0-9]+% +[0-9.]+ [kM]?B / 11.0 MB' <<< "$screens"
     stays=${output##*--- stays}
     [ "$(grep -cE '^[a-z].*\[[#.]+\]' <<< "$stays")" -eq 1 ]

@@ -55,7 +55,7 @@ setup() { fresh; }
     echo s3cret-token > "$BATS_TEST_TMPDIR/token"
     run env HF_ENDPOINT="$URL" HF_TOKEN_PATH="$BATS_TEST_TMPDIR/token" "$JOB" fetch hf://org/repo --out "$OUT/m" "${quick[@]}"
     status_by_path=$status
-    run env HF_ENDPOINT="$URL" HUGGING_FACE_HUB_TOKEN=s3cret-token "$JOB" fetch hf://org/repo --out "$OUT/old" "${quick[@]}"
+    run env HF_ENDPOINT="$URL" HUGGING_FACE_HUB_TOKEN=$' s3cret-token\n' "$JOB" fetch hf://org/repo --out "$OUT/old" "${quick[@]}" # as "echo" leaves it in a secret
     [ "$status_by_path" -eq 0 ]
     origin_stop
     PID_OF_ORIGIN=$old

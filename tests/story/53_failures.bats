@@ -65,6 +65,27 @@ the deadline|stall:3000000|91|fetch-deadline|deadline|--fetch-deadline 1s
     [[ "$output" != *"after"*"tries"* ]] # no second try makes it trusted
 }
 
+@test "a name server that never answers is trouble with names, in bounded time" {
+    unshare -nm true 2> /dev/null || skip "no network and mount namespaces here"
+    [ -x "$(command -v ip)" ] || skip "no ip command here"
+    echo "nameserver 127.0.0.1" > "$BATS_TEST_TMPDIR/resolv.conf"
+    # shellcheck disable=SC2016
+    run timeout 90 unshare -nm sh -c 'ip link set lo up && mount --bind "$1" /etc/resolv.conf || exit 77
+        python3 -c "import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((\"127.0.0.1\", 53))
+open(\"$1.bound\", \"w\")
+time.sleep(90)" 3>&- &
+        silent=$!
+        while kill -0 $silent && [ ! -e "$1.bound" ]; do sleep .1; done
+        "$2" fetch --url http://some.host.example/x --out "$3" --fetch-connect-timeout 1s --fetch-tries 2 --fetch-backoff 20ms; status=$?
+        kill $silent
+        exit $status' sh "$BATS_TEST_TMPDIR/resolv.conf" "$JOB" "$OUT/file"
+    [ "$status" -ne 77 ] || skip "the name server's address cannot be replaced here"
+    echo "$output"
+    refused 81 fetch-dns "Resolving timed out"
+}
+
 @test "a read-only folder, a folder of somebody else (no room and no quota: 47_disk)" {
     [ "$(id -u)" -eq 0 ] || skip "a read-only mount and another user need root"
     rm -rf "$OUT" && mkdir -m 755 "$OUT"
