@@ -22,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define MAX_WORKERS 16
 #define MAX_LEADING 4 /* files at once */
@@ -152,11 +151,7 @@ static void help_others(struct crew *crew, struct hold_fetcher *fetcher) {
     while (atomic_load(&crew->n_leading) && !atomic_load(&shared->stop)) {
         if (hold_fetch_help(fetcher))
             continue;
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += DRAW_EVERY_MS * 1000000L;
-        if (until.tv_nsec >= 1000000000)
-            until.tv_sec++, until.tv_nsec -= 1000000000;
+        const struct timespec until = hold_job_in_ms(DRAW_EVERY_MS);
         pthread_mutex_lock(&shared->lock);
         if (atomic_load(&crew->n_leading) && !atomic_load(&shared->stop))
             (void) pthread_cond_timedwait(&shared->changed, &shared->lock, &until);
@@ -221,11 +216,7 @@ static void watch(struct crew *crew, uint64_t total) {
     hold_bars_open(&bars, now);
     pthread_mutex_lock(&shared->lock);
     while (atomic_load(&crew->n_running)) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += (long) HOLD_MIN((uint64_t) DRAW_EVERY_MS, every_ms) * 1000000L;
-        if (until.tv_nsec >= 1000000000)
-            until.tv_sec++, until.tv_nsec -= 1000000000;
+        const struct timespec until = hold_job_in_ms(HOLD_MIN((uint64_t) DRAW_EVERY_MS, every_ms));
         (void) pthread_cond_timedwait(&shared->changed, &shared->lock, &until);
         pthread_mutex_unlock(&shared->lock);
         now = hold_job_now_ms();

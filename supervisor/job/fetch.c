@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define MAX_REDIRECTS 10L
 #define MAX_SHOWN 160
@@ -29,13 +28,9 @@ int hold_fetch_shared_open(struct hold_fetch_shared *shared, const struct hold_f
     *shared = (struct hold_fetch_shared) { .rules = *rules };
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
         return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_INTERNAL, 0, "libcurl cannot be set up");
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&shared->lock, NULL);
     hold_turns_open(&shared->turns, rules->takeover_ms, rules->uses_flock);
-    pthread_cond_init(&shared->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    hold_job_cond_init(&shared->changed);
     return 0;
 }
 
@@ -54,12 +49,7 @@ void hold_fetch_stop(struct hold_fetch_shared *shared) {
 }
 
 bool hold_fetch_wait(struct hold_fetch_shared *shared, uint64_t ms) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t) (ms / 1000);
-    until.tv_nsec += (long) (ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000)
-        until.tv_sec++, until.tv_nsec -= 1000000000;
+    const struct timespec until = hold_job_in_ms(ms);
     pthread_mutex_lock(&shared->lock);
     int rc = 0;
     while (!atomic_load(&shared->stop) && rc != ETIMEDOUT)

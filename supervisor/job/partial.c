@@ -143,7 +143,6 @@ static void boot_id(char out[40]) {
 /* "etag\ntotal\nboot\n"; false when absent, of another boot, or not ours. */
 static bool read_from(const struct hold_partial *p, const char *partial, struct hold_validator *ret) {
     char name[96], text[HOLD_VALIDATOR_BYTES + 100] = { 0 }, boot[40];
-    (void) p;
     snprintf(name, sizeof name, "%s.from", partial);
     hold_autofd fd = openat(p->folder_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);

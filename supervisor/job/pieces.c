@@ -5,13 +5,13 @@
 #include "base/io.h"
 #include "base/list.h"
 #include "supervisor/job/behind.h"
+#include "supervisor/job/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define WRITE_PIECE ((size_t) 64 << 10)
@@ -203,12 +203,8 @@ int hold_pieces_open(struct hold_pieces *p, int fd, int map_fd, uint64_t size, u
         hold_close_fd(&p->map_fd);
         return hold_verdict_fail(v, HOLD_EXIT_INTERNAL, HOLD_E_LIMIT, 0, "no memory for %zu pieces", p->n);
     }
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->moved, &attr);
-    pthread_condattr_destroy(&attr);
+    hold_job_cond_init(&p->moved);
     p->is_open = true;
     load(p, prefix);
     save(p);
@@ -336,12 +332,7 @@ uint64_t hold_pieces_have(struct hold_pieces *p) {
 }
 
 bool hold_pieces_wait(struct hold_pieces *p, uint64_t timeout_ms) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t) (timeout_ms / 1000);
-    until.tv_nsec += (long) (timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000)
-        until.tv_sec++, until.tv_nsec -= 1000000000;
+    const struct timespec until = hold_job_in_ms(timeout_ms);
     pthread_mutex_lock(&p->lock);
     while (p->have_bytes < p->size && first_free(p) == SIZE_MAX && pthread_cond_timedwait(&p->moved, &p->lock, &until) != ETIMEDOUT)
         ;

@@ -30,7 +30,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define MAX_THREADS 8
 #define ARENA_MAX (96u << 20)
@@ -120,11 +119,7 @@ static void watch(struct bench *bench, uint64_t total) {
     hold_bars_open(&bars, hold_job_now_ms());
     pthread_mutex_lock(&bench->lock);
     while (atomic_load(&bench->n_running)) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += DRAW_EVERY_MS * 1000000L;
-        if (until.tv_nsec >= 1000000000)
-            until.tv_sec++, until.tv_nsec -= 1000000000;
+        const struct timespec until = hold_job_in_ms(DRAW_EVERY_MS);
         (void) pthread_cond_timedwait(&bench->changed, &bench->lock, &until);
         pthread_mutex_unlock(&bench->lock);
         uint64_t now = hold_job_now_ms(), done = atomic_load(&bench->done_bytes);
@@ -410,7 +405,7 @@ int hold_verify_run(const struct hold_verify *verify, struct hold_verify_result 
     struct bench bench = { .verify = verify, .folder_fd = -1, .state_fd = -1 };
     struct hold_verify_result result = { 0 };
     pthread_mutex_init(&bench.lock, NULL);
-    pthread_cond_init(&bench.changed, NULL);
+    hold_job_cond_init(&bench.changed);
     hold_autofd use = -1;
     int rc = open_folders(&bench, v);
     if (rc == 0)
