@@ -78,13 +78,8 @@ static int read_entry(const struct cJSON *entry, struct hold_arena *arena, struc
     file.has_git_blob = !is_lfs && hold_hex_read(oid, 20, file.git_blob);
     if (!file.has_sha256 && !file.has_git_blob)
         return hold_fail(err, HOLD_E_FORMAT, 0, "listing: '%.120s' has the digest '%.70s', which is none", path, oid);
-    if (manifest->n_files == HOLD_MANIFEST_MAX_FILES)
-        return hold_fail(err, HOLD_E_LIMIT, 0, "listing: more than %u files", HOLD_MANIFEST_MAX_FILES);
-    file.path = hold_arena_copy(arena, path, strlen(path));
-    if (!file.path)
-        return hold_fail(err, HOLD_E_LIMIT, 0, "no memory for the listing");
-    manifest->files[manifest->n_files++] = file;
-    return 0;
+    file.path = path;
+    return hold_manifest_add(manifest, arena, &file, err) < 0 ? hold_wrap(err, "listing") : 0;
 }
 
 int hold_hub_tree(const char *text, size_t n, struct hold_arena *arena, struct hold_manifest *manifest, struct hold_err *err) {

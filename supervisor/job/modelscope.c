@@ -24,13 +24,8 @@ static int read_entry(const struct cJSON *entry, struct hold_arena *arena, struc
         return hold_fail(err, HOLD_E_FORMAT, 0, "listing: '%.120s' has the digest '%.70s', which is no SHA-256", path, sha256);
     if (file.size == 0 && memcmp(file.sha256, of_nothing, 32) != 0) /* it says 0 for what it does not know, too */
         return hold_fail(err, HOLD_E_FORMAT, 0, "listing: '%.120s' has no size: give a manifest (--manifest)", path);
-    if (manifest->n_files == HOLD_MANIFEST_MAX_FILES)
-        return hold_fail(err, HOLD_E_LIMIT, 0, "listing: more than %u files", HOLD_MANIFEST_MAX_FILES);
-    file.path = hold_arena_copy(arena, path, strlen(path));
-    if (!file.path)
-        return hold_fail(err, HOLD_E_LIMIT, 0, "no memory for the listing");
-    manifest->files[manifest->n_files++] = file;
-    return 0;
+    file.path = path;
+    return hold_manifest_add(manifest, arena, &file, err) < 0 ? hold_wrap(err, "listing") : 0;
 }
 
 int hold_modelscope_files(const char *text, size_t n, struct hold_arena *arena, struct hold_manifest *manifest, char ret_commit[41],

@@ -160,10 +160,10 @@ static int take_object(struct listing *l) {
     key += prefix_n;
     size_t n = strlen(key);
     if (n && key[n - 1] != '/') {
-        if (l->manifest->n_files == HOLD_MANIFEST_MAX_FILES)
-            return hold_fail(l->err, HOLD_E_LIMIT, 0, "listing: more than %u files", HOLD_MANIFEST_MAX_FILES);
-        l->has_sha256[l->manifest->n_files] = l->is_summed && !l->is_composite;
-        l->manifest->files[l->manifest->n_files++] = (struct hold_manifest_file) { .path = key, .size = l->size };
+        const struct hold_manifest_file file = { .path = key, .size = l->size };
+        if (hold_manifest_add(l->manifest, l->arena, &file, l->err) < 0)
+            return hold_wrap(l->err, "listing");
+        l->has_sha256[l->manifest->n_files - 1] = l->is_summed && !l->is_composite;
     }
     l->key = NULL;
     l->has_size = l->is_summed = l->is_composite = false;

@@ -48,16 +48,6 @@ struct walk {
     char path[PATH_MAX];
 };
 
-static int add_file(struct walk *w, uint64_t size, struct hold_err *err) {
-    if (w->manifest->n_files == HOLD_MANIFEST_MAX_FILES)
-        return hold_fail(err, HOLD_E_LIMIT, 0, "more than %u files", HOLD_MANIFEST_MAX_FILES);
-    const char *path = hold_arena_copy(w->arena, w->path, strlen(w->path));
-    if (!path)
-        return hold_fail(err, HOLD_E_LIMIT, 0, "no memory for the list of files");
-    w->manifest->files[w->manifest->n_files++] = (struct hold_manifest_file) { .path = path, .size = size };
-    return 0;
-}
-
 static int walk_folder(struct walk *w, int folder_fd, size_t path_n, int depth, struct hold_err *err) {
     DIR *folder = fdopendir(folder_fd);
     if (!folder) {
@@ -78,7 +68,8 @@ static int walk_folder(struct walk *w, int folder_fd, size_t path_n, int depth, 
         if (n >= sizeof w->path) {
             rc = hold_fail(err, HOLD_E_LIMIT, 0, "a path is longer than %d bytes", PATH_MAX);
         } else if (S_ISREG(st.st_mode)) {
-            rc = add_file(w, (uint64_t) st.st_size, err);
+            const struct hold_manifest_file file = { .path = w->path, .size = (uint64_t) st.st_size };
+            rc = hold_manifest_add(w->manifest, w->arena, &file, err);
         } else if (S_ISDIR(st.st_mode) && depth < MAX_DEPTH) {
             int below = openat(dirfd(folder), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
             if (below >= 0)

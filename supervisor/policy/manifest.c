@@ -87,6 +87,17 @@ static int check_folders(const struct hold_manifest *manifest, const struct hold
     return 0;
 }
 
+int hold_manifest_add(struct hold_manifest *manifest, struct hold_arena *arena, const struct hold_manifest_file *file, struct hold_err *err) {
+    if (manifest->n_files == HOLD_MANIFEST_MAX_FILES)
+        return hold_fail(err, HOLD_E_LIMIT, 0, "more than %u files", HOLD_MANIFEST_MAX_FILES);
+    const char *path = hold_arena_copy(arena, file->path, strlen(file->path));
+    if (!path)
+        return hold_fail(err, HOLD_E_LIMIT, 0, "no memory for the list of files");
+    manifest->files[manifest->n_files] = *file;
+    manifest->files[manifest->n_files++].path = path;
+    return 0;
+}
+
 int hold_manifest_check(struct hold_manifest *manifest, struct hold_err *err) {
     if (manifest->n_files == 0)
         return hold_fail(err, HOLD_E_FORMAT, 0, "the list of files is empty");

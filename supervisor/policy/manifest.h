@@ -45,6 +45,8 @@ struct hold_manifest {
  * with FORMAT or LIMIT naming the file and rule. arena: at least 4 times HOLD_MANIFEST_MAX_BYTES for the largest. */
 HOLD_MUST int hold_manifest_parse(const char *text, size_t n, struct hold_arena *arena, struct hold_manifest *ret_manifest,
                                   struct hold_err *err);
+/* Appends file, its path copied, to a list that has room for HOLD_MANIFEST_MAX_FILES; nothing of it is checked. Fails with LIMIT. */
+HOLD_MUST int hold_manifest_add(struct hold_manifest *manifest, struct hold_arena *arena, const struct hold_manifest_file *file, struct hold_err *err);
 /* Sorts and checks a list made otherwise (a hub listing, a folder): the rules above, except that sha256 may be absent. */
 HOLD_MUST int hold_manifest_check(struct hold_manifest *manifest, struct hold_err *err);
 /* The canonical text, one file a line. Every file must have its sha256 (else INTERNAL). */
