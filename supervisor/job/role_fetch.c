@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct fetch_config {
     struct hold_hub_cache_where where;
@@ -24,7 +25,7 @@ struct fetch_config {
     uint64_t size, tries, backoff_ms, backoff_max_ms, retry_after_max_ms, connect_ms, stall_ms, stall_bytes, deadline_ms, connections, split_bytes, reserve_bytes;
     uint64_t takeover_ms, window_ms;
     struct hold_strs again;
-    const char *offline, *ca_dir, *hub_token_old;
+    const char *offline, *ca_curl, *ca_requests, *ca_dir, *hub_token_old;
     bool deep, refresh, flock;
 };
 
@@ -58,6 +59,8 @@ static const struct hold_opt rows[] = {
     ROW("fetch-takeover", MS, takeover_ms, "60s", 200, 3600000, "another fetcher of the same folder whose record stands still for this long is taken over"),
     ROW("fetch-flock", BOOL, flock, "true", 0, 0, "where the kernel keeps file locks, learn of another fetcher's death from them at once; --no-fetch-flock: as on a network file system"),
     ROW("ca-file", STR, ca_file, NULL, 0, 0, "certificates to trust", .value = "FILE", .env = "SSL_CERT_FILE"),
+    ROW("ca-file-curl", STR, ca_curl, NULL, 0, 0, "the same, where SSL_CERT_FILE is not set and this one can be read", .value = "FILE", .env = "CURL_CA_BUNDLE"),
+    ROW("ca-file-requests", STR, ca_requests, NULL, 0, 0, "the same after that", .value = "FILE", .env = "REQUESTS_CA_BUNDLE"),
     ROW("ca-dir", STR, ca_dir, NULL, 0, 0, "folder of further ones, as c_rehash names them", .value = "DIR", .env = "SSL_CERT_DIR"),
     ROW("hf-endpoint", STR, hub_endpoint, "https://huggingface.co", 0, 0, "the hub behind hf://", .value = "URL", .env = "HF_ENDPOINT"),
     ROW("hf-token", SECRET, hub_token, NULL, 0, 0, "token for the hub; it never follows a redirect to another host", .env = "HF_TOKEN"),
@@ -107,6 +110,15 @@ static int check_usage(const struct fetch_config *c, const struct hold_strs *wor
 
 static const char *first_of(const char *a, const char *b) {
     return a && *a ? a : b ? b : "";
+}
+
+/* The file named for us, else one that other clients in the same pod were told, when it is there. */
+static const char *chosen_ca(const struct fetch_config *c) {
+    const char *others[] = { c->ca_curl, c->ca_requests };
+    for (size_t i = 0; i < HOLD_COUNT_OF(others) && !*first_of(c->ca_file, ""); i++)
+        if (others[i] && *others[i] && access(others[i], R_OK) == 0)
+            return others[i];
+    return c->ca_file;
 }
 
 /* As the hub's own client reads it. */
@@ -193,7 +205,7 @@ static int run(const struct fetch_config *c, const struct hold_strs *words, int 
     struct hold_fetch_rules rules = { .tries = c->tries, .backoff_ms = c->backoff_ms, .backoff_max_ms = c->backoff_max_ms,
                                       .retry_after_max_ms = c->retry_after_max_ms, .connect_ms = c->connect_ms, .stall_ms = c->stall_ms,
                                       .stall_bytes = c->stall_bytes, .deadline_at_ms = c->deadline_ms ? hold_job_now_ms() + c->deadline_ms : 0,
-                                      .split_bytes = c->split_bytes, .connections = c->connections, .window_ms = c->window_ms, .takeover_ms = c->takeover_ms, .uses_flock = c->flock, .ca_file = hold_role_ca_file(c->ca_file, ca, sizeof ca), .ca_dir = c->ca_dir };
+                                      .split_bytes = c->split_bytes, .connections = c->connections, .window_ms = c->window_ms, .takeover_ms = c->takeover_ms, .uses_flock = c->flock, .ca_file = hold_role_ca_file(chosen_ca(c), ca, sizeof ca), .ca_dir = c->ca_dir };
     struct hold_fetch_shared shared;
     if (hold_fetch_shared_open(&shared, &rules, v) < 0)
         return -1;

@@ -8,7 +8,6 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -52,12 +51,7 @@ int hold_role_begin(const struct hold_role_begin *begin, int argc, char **argv, 
 }
 
 const char *hold_role_ca_file(const char *chosen, char *out, size_t out_bytes) {
-    static const char *const others[] = { "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE" }; /* what other clients in the same pod were told */
     static const char *const known[] = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem" };
-    for (size_t i = 0; (!chosen || !*chosen) && i < sizeof others / sizeof others[0]; i++) {
-        const char *other = getenv(others[i]);
-        chosen = other && access(other, R_OK) == 0 ? other : NULL;
-    }
     if (chosen && *chosen) {
         snprintf(out, out_bytes, "%s", chosen);
         return out;

@@ -26,7 +26,7 @@ struct hold_role_begin {
 };
 int hold_role_begin(const struct hold_role_begin *begin, int argc, char **argv, struct hold_strs *ret_words, int *ret_control_fd);
 
-/* The CA bundle for libcurl: chosen (a flag or SSL_CERT_FILE), else CURL_CA_BUNDLE or REQUESTS_CA_BUNDLE where they can be read, else NULL where the system has one at libcurl's own place,
+/* The CA bundle for libcurl: chosen (a flag or SSL_CERT_FILE), else NULL where the system has one at libcurl's own place,
  * else the one under the prefix, found from /proc/self/exe. out holds the path. */
 const char *hold_role_ca_file(const char *chosen, char *out, size_t out_bytes);
 
