@@ -4,6 +4,7 @@
 #include "base/auto.h"
 #include "base/exit.h"
 #include "base/io.h"
+#include "base/json.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "supervisor/docs.h"
@@ -230,4 +231,11 @@ const struct hold_cmd *hold_cmd_find(const char *name) {
         if (strcmp(rows[i].name, name) == 0)
             return &rows[i];
     return NULL;
+}
+
+const char *hold_cmd_nearest(const char *word) {
+    const char *names[HOLD_COUNT_OF(rows)];
+    for (size_t i = 0; i < HOLD_COUNT_OF(rows); i++)
+        names[i] = rows[i].help ? rows[i].name : NULL;
+    return hold_nearest(word, names, HOLD_COUNT_OF(names));
 }

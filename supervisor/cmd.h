@@ -15,6 +15,9 @@ struct hold_cmd {
 /* The row of a word, or NULL. */
 const struct hold_cmd *hold_cmd_find(const char *name);
 
+/* The sub-command that a word may have meant; NULL: it is like none. */
+const char *hold_cmd_nearest(const char *word);
+
 /* Supervises until the end (main.c): mode EXEC for `holdfast [options] -- CMD`, RUN for `holdfast run`. */
 int hold_supervise_run(int argc, char **argv, const struct hold_inherited *inherited);
 

@@ -139,8 +139,9 @@ int main(int argc, char **argv) {
     if (cmd)
         return cmd->run(argc - 1, argv + 1, &inherited);
     if (argc < 2 || (argv[1][0] != '-')) {
-        fprintf(stderr, "holdfast: %s%s%s\nusage: holdfast [options] -- COMMAND [ARG...], or see `holdfast help`\n", argc > 1 ? "no sub-command '" : "no command",
-                argc > 1 ? argv[1] : "", argc > 1 ? "'" : "");
+        const char *near = argc > 1 ? hold_cmd_nearest(argv[1]) : NULL;
+        fprintf(stderr, "holdfast: %s%s%s%s%s%s\nusage: holdfast [options] -- COMMAND [ARG...], or see `holdfast help`\n", argc > 1 ? "no sub-command '" : "no command",
+                argc > 1 ? argv[1] : "", argc > 1 ? "'" : "", near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
         return HOLD_EXIT_USAGE;
     }
     return supervise(HOLD_MODE_EXEC, argc, argv, &inherited);

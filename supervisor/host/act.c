@@ -52,7 +52,7 @@ static void arm_member(struct hold_core *core, struct hold_member *m, uint32_t a
     if (actions & HOLD_MEMBER_ACT_ARM_WARM)
         dl[HOLD_MEMBER_DL_WARM] = after(now_ms, c->warm_timeout_ms);
     if (actions & HOLD_MEMBER_ACT_ARM_LIVE)
-        dl[HOLD_MEMBER_DL_LIVE] = m->config->health.watchdog_ms ? after(now_ms, m->config->health.watchdog_ms) : HOLD_NEVER;
+        dl[HOLD_MEMBER_DL_LIVE] = m->watchdog_ms ? after(now_ms, m->watchdog_ms) : HOLD_NEVER;
     if (actions & HOLD_MEMBER_ACT_ARM_DRAIN)
         dl[HOLD_MEMBER_DL_DRAIN] = core->stop_ms && c->on_stop == HOLD_ON_STOP_FORWARD ? HOLD_NEVER : after(core->stop_ms ? core->stop_ms : now_ms, c->grace_ms);
     if (actions & HOLD_MEMBER_ACT_ARM_SWEEP)
@@ -111,6 +111,7 @@ static void begin_life(struct hold_member *m, uint64_t now_ms) {
     }
     m->started_ms = now_ms;
     m->killed_by = HOLD_MEMBER_DL_COUNT;
+    m->watchdog_ms = m->config->health.watchdog_ms;
     if (m->attempt == 1) /* all zero yet, and left alone: a page is ours when it is written to */
         return;
     m->ready_ms = m->ready_since_ms = m->healthy_ms = 0;

@@ -65,6 +65,7 @@ struct hold_member {
     enum hold_member_deadline killed_by;
     int exec_status;               /* not 0: exec failed with this status */
     uint64_t inflight, oom_before, memory_peak;
+    uint64_t watchdog_ms;          /* as configured, or as it said itself (WATCHDOG_USEC); 0: none */
     uint64_t last_bytes, last_limit_bytes; /* memory when the holdfast before this one was killed, tight; 0: it was not */
     enum hold_cause matched;
     const char *signature;         /* id of the line that named it, static; NULL: none */

@@ -177,6 +177,10 @@ static void hear_member(struct hold_core *core, struct hold_member *m, struct ho
     }
     if (hold_notify_u64(n, "EXTEND_TIMEOUT_USEC", &usec))
         extend(m, usec, now_ms);
+    if (hold_notify_u64(n, "WATCHDOG_USEC", &usec) && usec > 0) { /* another rhythm from now on */
+        m->watchdog_ms = HOLD_MAX(HOLD_MIN(usec / 1000, (uint64_t) 24 * 3600 * 1000), (uint64_t) 1);
+        hold_core_post_member(core, m->index, HOLD_MEMBER_EV_PROGRESS);
+    }
     if (hold_notify_find(n, "WATCHDOG", &value, &length))
         hold_core_post_member(core, m->index, length == 7 && memcmp(value, "trigger", 7) == 0 ? HOLD_MEMBER_EV_PROBE_DEAD : HOLD_MEMBER_EV_PROGRESS);
     (void) hold_notify_u64(n, "X_HOLDFAST_INFLIGHT", &m->inflight);

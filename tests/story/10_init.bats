@@ -62,6 +62,8 @@ finish_one() {
 
 @test "no command, an unknown option and a wrong value are told apart from a child's end, all mistakes at once" {
     run -64 "$HOLD"
+    run -64 "$HOLD" statsu
+    [[ "$output" == *"did you mean 'status'?"* ]]
     run -65 "$HOLD" --grace 5 --restrat never -- true
     [[ "$output" == *grace* ]]
     [[ "$output" == *"restart"* ]]

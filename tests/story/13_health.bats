@@ -176,6 +176,22 @@ s.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])'
     finish
 }
 
+@test "a server may name its watchdog's rhythm itself, and is held to it" {
+    # shellcheck disable=SC2046
+    start --log-level info --restart never $(quick) --ready notify --watchdog 1h -- sh -c "$FAKE --notify-once 'READY=1
+WATCHDOG_USEC=200000'; exec sleep 600"
+    finish
+    [ "$CODE" -eq 110 ]
+    [ "$(ev kill | field deadline)" = liveness ]
+    start --log-level info --restart never $(quick) --ready notify --watchdog 100ms -- sh -c "$FAKE --notify-once 'READY=1
+WATCHDOG_USEC=3600000000'; exec sleep 600"
+    wait_for '[ "$(n_ev ready)" -eq 1 ]'
+    read -r -t 0.5 -u 9 || true # five times what was configured
+    [ "$(n_ev kill)" -eq 0 ]
+    kill "$HOLD_PID"
+    finish
+}
+
 @test "a watchdog that falls silent restarts it" {
     # shellcheck disable=SC2046
     start --log-level info --restart never $(quick) --watchdog 200ms -- "$FAKE"

@@ -55,7 +55,7 @@ SH
 }
 
 @test "notify: READY=1 is believed from the server, not from a stranger" {
-    hold --ready notify -- "$FAKE" --notify --ready-after 2500 --notify-status "warming the cache"
+    hold --ready notify -- "$FAKE" --notify --ready-after 6000 --notify-status "warming the cache"
     eventually test -S "$STATE/holdfast.sock"
     eventually phase_is loading
     ask /status
