@@ -291,19 +291,19 @@ def two_releases_in_one_namespace_share_nothing():
 
 def names_of_releases_never_meet_and_always_fit():
     def names(release, values=None):
-        return [(d['kind'], d['metadata']['name']) for d in rendered({'model': {'source': 'hf://a/b'}, 'cache': {'type': 'pvc'}, 'fetchJob': {'enabled': True}, 'dashboard': {'enabled': True}, **(values or {})}, release=release)]
+        return [(d['kind'], d['metadata']['name']) for d in rendered({'model': {'source': 'hf://a/b'}, 'cache': {'type': 'pvc'}, 'fetchJob': {'enabled': True}, 'dashboard': {'enabled': True}, 'gc': {'enabled': True}, **(values or {})}, release=release)]
     longest = 'a' * 53
     releases = ['a', 'holdfast', 'a-holdfast', 'holdfast-a', 'a-holdfast-holdfast', '7', 'r7', 'my.app', 'my-app', longest, 'a' * 52 + 'b', 'holdfast-' + 'b' * 44, 'true', '0123', '1e3', '0x1f']
     seen = {}
     for release in releases:
         for kind, name in names(release):
-            assert isinstance(name, str) and re.fullmatch('[a-z]([-a-z0-9]*[a-z0-9])?', name) and len(name) <= 63, (release, kind, name)
+            assert isinstance(name, str) and re.fullmatch('[a-z]([-a-z0-9]*[a-z0-9])?', name) and len(name) <= (52 if kind == 'CronJob' else 63), (release, kind, name)
             assert seen.setdefault((kind, name), release) == release, f'{release} and {seen[kind, name]} both have {kind} {name}'
     # The name of a Deployment's pod keeps 58 characters before its last five; the queries must still know it.
     docs = rendered({'keda': {'enabled': True, 'serverAddress': 'http://p'}}, release=longest)
     pattern = re.search(r'pod=~"([^"]+)"', one(docs, 'ScaledObject')['spec']['triggers'][0]['metadata']['query'])[1]
     assert re.fullmatch(pattern, f'{workload(docs)["metadata"]["name"]}-5d4f9c7b8d-'[:58] + 'abcde')
-    assert names(longest, {'kind': 'StatefulSet', 'fetchJob': {}})
+    assert names(longest, {'kind': 'StatefulSet', 'fetchJob': {}, 'gc': {}})
     for word in ('true', 'null', 'yes', 'on', 'n'):
         docs = rendered({'fullnameOverride': word, 'nameOverride': word, 'config': {'a': 1}, 'hpa': {'enabled': True}, 'serviceMonitor': {'enabled': True}, 'prometheusRule': {'enabled': True}, 'kind': 'StatefulSet'})
         assert all(isinstance(d['metadata']['name'], str) for d in docs), word

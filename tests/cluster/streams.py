@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""streams.py API N STOP: N clients open one stream after the other until the file STOP exists, then finish the one they have.
+"""streams.py API N STOP [TOKENS]: N clients open one stream of TOKENS (600) after the other until the file STOP exists, then finish the one they have.
 
 Prints one line of JSON: streams that came out whole, that broke after their first event, and requests that got no stream, with reasons.
 """
@@ -13,10 +13,10 @@ ask_api.MODEL = "little"
 TALLY, LOCK = {'whole': 0, 'broken': 0, 'refused': 0, 'reasons': collections.Counter()}, threading.Lock()
 
 
-def one(api):
+def one(api, tokens):
     events, begun = [], False
     try:
-        for event in ask_api.events(api, {'messages': [{'role': 'user', 'content': 'Hi'}], 'max_tokens': 600, 'ignore_eos': True}):
+        for event in ask_api.events(api, {'messages': [{'role': 'user', 'content': 'Hi'}], 'max_tokens': tokens, 'ignore_eos': True}):
             if event == '[DONE]':
                 return 'whole', None
             if 'choices' not in event:
@@ -27,9 +27,9 @@ def one(api):
     return 'broken', 'ended without a last event'
 
 
-def client(api, stop):
+def client(api, stop, tokens):
     while not os.path.exists(stop):
-        how, why = one(api)
+        how, why = one(api, tokens)
         with LOCK:
             TALLY[how] += 1
             if why:
@@ -39,8 +39,8 @@ def client(api, stop):
 
 
 def main():
-    api, n, stop = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-    clients = [threading.Thread(target=client, args=(api, stop)) for _ in range(n)]
+    api, n, stop, tokens = sys.argv[1], int(sys.argv[2]), sys.argv[3], int((sys.argv[4:] or [600])[0])
+    clients = [threading.Thread(target=client, args=(api, stop, tokens)) for _ in range(n)]
     for c in clients:
         c.start()
     for c in clients:
