@@ -29,8 +29,9 @@ def named_as(pattern, value):
     return {'type': 'object', 'additionalProperties': False, 'patternProperties': {pattern: value}}
 
 
-QUANTITY = {'type': ['string', 'integer', 'number'], 'pattern': '^[0-9]+(\\.[0-9]+)?(m|[kKMGTPE]i?)?$'}
-QUANTITIES = {'type': 'object', 'additionalProperties': QUANTITY}
+QUANTITY = {'type': ['string', 'integer', 'number'], 'pattern': '^[0-9]+(\\.[0-9]+)?(m|k|[MGTPE]|[KMGTPE]i)?$'}
+RESOURCE = '^(cpu|memory|ephemeral-storage|hugepages-[0-9]+[KMG]i|[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)$'
+QUANTITIES = named_as(RESOURCE, QUANTITY)
 ANY_OBJECT = {'type': 'object'}
 BOOLEAN = {'type': 'boolean'}
 SECURITY = {'runAsNonRoot': BOOLEAN, 'runAsUser': INTEGER, 'runAsGroup': INTEGER, 'seccompProfile': closed(['type'], type=STRING, localhostProfile=STRING),

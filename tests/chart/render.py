@@ -55,7 +55,7 @@ def server(docs):
 
 # Words for the patterns of the schema; the first are right, each is tried against the pattern.
 WORDS = ['', 'a', 'b-c', '/data', '/srv/a', 'sha256:' + '0f' * 32, 'ab' * 32, '30Gi', '512Mi', '15s', '1m', '4', '0', '12', 'http://127.0.0.1:8000/health',
-         'hf://zai-org/AutoGLM-Phone-9B', 'https://mirror.example.com/m/', 'http://10.0.0.7:8080/m/', 'file:///mnt/m', 'tcp://127.0.0.1:8000', '25%', 'NAME', '-']
+         'hf://zai-org/AutoGLM-Phone-9B', 'https://mirror.example.com/m/', 'http://10.0.0.7:8080/m/', 'file:///mnt/m', 'tcp://127.0.0.1:8000', '25%', 'NAME', '-', 'nvidia.com/gpu', '17 3 * * 0', '1Gi', '0Gi', '1500m']
 
 
 def resolve(schema):
@@ -92,7 +92,7 @@ def value(rng, schema, depth=0):
         out[name] = value(rng, sub, depth + 1)
     for sub in [schema['additionalProperties']] if isinstance(schema.get('additionalProperties'), dict) else schema.get('patternProperties', {}).values():
         if rng.random() < 0.5:
-            out['key'] = value(rng, sub, depth + 1)
+            out[next(k for k in ('key', 'cpu') if re.search(next(iter(schema.get('patternProperties', {'': 0}))), k))] = value(rng, sub, depth + 1)
     return out
 
 

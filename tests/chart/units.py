@@ -185,6 +185,9 @@ CONTRADICTIONS = [
     ({'cache': {'mountPath': '/tmp'}}, 'two volumes at /tmp of the container server'),
     ({'command': ['s'], 'install': {'enabled': True, 'path': '/models'}}, 'cache.mountPath, install.path and extraVolumeMounts'),
     ({'extraVolumeMounts': [{'name': 'nowhere', 'mountPath': '/a'}]}, 'extraVolumeMounts: the pod has no volume nowhere'),
+    ({'resources': {'limits': {'memory': '8Gi'}}}, 'resources.requests.memory: 24Gi is more than resources.limits.memory (8Gi)'),
+    ({'resources': {'requests': {'cpu': 2}, 'limits': {'cpu': '1500m'}}}, 'resources.requests.cpu: 2 is more than resources.limits.cpu (1500m)'),
+    ({'cache': {'type': 'pvc', 'size': '0Gi'}}, 'cache.size'),
     ({'grace': None}, 'grace: null is no value for it; leave the key out for its default, 25'),
     ({'probes': None}, 'probes: null'),
     ({'cache': {'accessModes': None}}, 'cache.accessModes: null'),
@@ -345,9 +348,12 @@ def numbers_and_names_that_kubernetes_would_refuse_are_refused_here():
                          ({'podLabels': {'a': 'has space'}}, 'podLabels'), ({'podLabels': {'a': 'x' * 64}}, 'podLabels'), ({'commonLabels': {'a b': 'c'}}, 'commonLabels'), ({'podAnnotations': {'a b': 'c'}}, 'podAnnotations'),
                          ({'fullnameOverride': 'x' * 47}, 'fullnameOverride'), ({'securityContext': {'privilege': True}}, 'privilege'), ({'podSecurityContext': {'runAsUsr': 1}}, 'runAsUsr'), ({'hpa': {'target': '0'}}, 'target'),
                          ({'keda': {'threshold': '0.0'}}, 'threshold'), ({'cache': {'mountPath': '/a:b'}}, 'mountPath'), ({'cache': {'subPath': '/a'}}, 'subPath'), ({'model': {'source': 'hf://a b'}}, 'source'),
+                         ({'resources': {'limits': {'gpu': 1}}}, 'gpu'), ({'resources': {'limits': {'memory': '1K'}}}, 'memory'), ({'cache': {'size': '30K'}}, 'size'), ({'shm': {'size': '1ki'}}, 'size'),
+                         ({'gpu': {'resourceName': 'gpu'}}, 'resourceName'), ({'model': {'existingSecretKey': 'a/b'}}, 'existingSecretKey'), ({'gc': {'schedule': 'every day'}}, 'schedule'),
                          ({'prometheusRule': {'alertLabels': {'a-b': 'c'}}}, 'alertLabels')):
         refused(values, word)
-    for values in ({'image': {'repository': 'localhost:5000/a/b', 'registry': ''}}, {'cache': {'mountPath': '/m'}}, {'keda': {'threshold': '0.5'}}, {'image': {'registry': 'r.example:5000/team', 'repository': 'b'}}):
+    for values in ({'gc': {'schedule': '@daily'}}, {'resources': {'requests': {'memory': '900Mi', 'cpu': '0.5'}, 'limits': {'memory': '1G', 'cpu': 1, 'hugepages-2Mi': '4Mi', 'nvidia.com/gpu': 1}}},
+                   {'image': {'repository': 'localhost:5000/a/b', 'registry': ''}}, {'cache': {'mountPath': '/m'}}, {'keda': {'threshold': '0.5'}}, {'image': {'registry': 'r.example:5000/team', 'repository': 'b'}}):
         rendered(values)
 
 
@@ -772,7 +778,7 @@ def random_values_render_and_are_valid_or_are_refused_by_name():
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for seed, result in zip(range(SEEDS), pool.map(lambda seed: helm(random_values(seed)), range(SEEDS))):
             results[seed] = result
-    known = [w for _, w in CONTRADICTIONS]
+    known = [w for _, w in CONTRADICTIONS] + ['esources.requests.cpu: ']
     n_rendered = 0
     with tempfile.TemporaryDirectory() as d:
         for seed, (text, error) in results.items():

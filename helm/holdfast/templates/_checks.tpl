@@ -49,6 +49,14 @@
 {{- $limits := ($v.resources | default dict).limits | default dict -}}
 {{- if and (gt (int $v.gpu.count) 0) (hasKey $limits $v.gpu.resourceName) (ne (int $v.gpu.count) (int (get $limits $v.gpu.resourceName))) }}{{ fail (printf "gpu.count and resources.limits: %d and %v of %s; name one" (int $v.gpu.count) (get $limits $v.gpu.resourceName) $v.gpu.resourceName) }}{{ end -}}
 
+{{- range $path, $map := dict "resources" $v.resources "fetchJob.resources" $v.fetchJob.resources "gc.resources" $v.gc.resources -}}
+{{- range $name, $asked := ($map | default dict).requests -}}
+{{- $most := get (($map | default dict).limits | default dict) $name -}}
+{{- if and $most (gt (include "holdfast.quantity" $asked | float64) (include "holdfast.quantity" $most | float64)) }}{{ fail (printf "%s.requests.%s: %v is more than %s.limits.%s (%v)" $path $name $asked $path $name $most) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq $v.cache.type "pvc") (not $v.cache.existingClaim) (eq (include "holdfast.quantity" $v.cache.size | float64) 0.0) }}{{ fail "cache.size: a claim of 0 is none" }}{{ end -}}
+
 {{- /* What the chart says itself, an option of extraArgs would say again. */ -}}
 {{- $ours := dict "status-listen" "service.statusPort" "listen" "service.port" "served-name" "model.name" "model" "cache.mountPath and model.name" "model-source" "model.source" "model-digest" "model.digest" "config" "config" "log-level" "logLevel" "grace" "grace" "prestop-delay" "prestopDelay" "on-fatal" "onFatal" "restart" "restart" "sandbox" "sandbox" "no-progress" "start.noProgress" "start-backstop" "start.backstop" "warm-timeout" "start.warmTimeout" "fetch-deadline" "start.fetchDeadline" "ready" "ready" "startup" "startup" "live" "live" "warmup" "warmup" -}}
 {{- range $v.extraArgs -}}

@@ -119,6 +119,14 @@ imagePullPolicy: {{ $image.pullPolicy }}
 {{- end -}}
 {{- end -}}
 
+{{/* A quantity of Kubernetes as a number. */}}
+{{- define "holdfast.quantity" -}}
+{{- if kindIs "string" . -}}
+{{- $number := regexFind "^[0-9]+([.][0-9]+)?" . -}}
+{{- mulf (float64 $number) (get (dict "" 1.0 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "E" 1e18 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 "Pi" 1125899906842624.0 "Ei" 1152921504606846976.0) (trimPrefix $number .)) -}}
+{{- else }}{{ float64 . }}{{ end -}}
+{{- end -}}
+
 {{/* GPUs of a pod, however they were asked for. */}}
 {{- define "holdfast.gpus" -}}
 {{- $limits := (.Values.resources | default dict).limits | default dict -}}
