@@ -18,6 +18,10 @@ done
 inside=$(mktemp) # "how package" of everything that is shipped
 trap 'rm -f "$inside"' EXIT
 
+if ! install -d "$dest" "$sysconf/holdfast" 2> /dev/null; then
+    echo "install: '$dest' or '$sysconf/holdfast' cannot be made: be root, or set PREFIX= and SYSCONFDIR=, or DESTDIR=" >&2
+    exit 73
+fi
 install -d "$dest/bin" "$dest/libexec" "$dest/lib" "$dest/share/holdfast/licences" "$sysconf/holdfast"
 # What an earlier version brought and this one does not need must not stay behind.
 find "$dest/lib" -maxdepth 1 -name '*.so*' -delete

@@ -15,6 +15,6 @@ IMAGE_ARGS    = --build-arg BASE=$(BASE_IMAGE) --build-arg SOURCE='$(strip $(IMA
     --build-arg REVISION=$(or $(shell git rev-parse HEAD 2> /dev/null),unknown) --build-arg CREATED=$(shell date -u -d @$(IMAGE_TIME) +%Y-%m-%dT%H:%M:%SZ)
 
 image: $(CJSON_C) ## build an image (IMAGE_TARGET=holdfast|runtime-cpu|runtime-cuda, BASE_IMAGE=..., buildah or docker)
-	@[ -n '$(IMAGE_TOOL)' ] || { echo 'holdfast: neither buildah nor docker is on PATH' >&2; exit 69; }
+	@[ -n '$(IMAGE_TOOL)' ] || { echo 'holdfast: neither buildah nor docker is on PATH (as root: apt-get install buildah)' >&2; exit 69; }
 	$(IMAGE_TOOL) $(if $(findstring buildah,$(IMAGE_TOOL)),bud --layers --format $(IMAGE_FORMAT) --timestamp $(IMAGE_TIME),build) -f docker/Dockerfile $(IMAGE_ARGS) $(IMAGE_FLAGS) --target $(IMAGE_TARGET) -t $(IMAGE) .
 .PHONY: image

@@ -222,20 +222,31 @@ static int cmd_help(int argc, char **argv, const struct hold_inherited *inherite
     return print(&out);
 }
 
-const struct hold_cmd *hold_cmd_find(const char *name) {
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+const struct hold_cmd *hold_cmd_find(const char *name, const char *next) {
+    if (strcmp(name, "-h") == 0)
         name = "help";
-    if (strcmp(name, "--version") == 0)
-        name = "version";
-    for (size_t i = 0; i < HOLD_COUNT_OF(rows); i++)
+    if (strncmp(name, "--", 2) == 0 && (strcmp(name + 2, "help") == 0 || strcmp(name + 2, "version") == 0))
+        name += 2;
+    const struct hold_cmd *found = NULL;
+    for (size_t i = 0; i < HOLD_COUNT_OF(rows) && !found; i++)
         if (strcmp(rows[i].name, name) == 0)
-            return &rows[i];
-    return NULL;
+            found = &rows[i];
+    const bool asks_help = strcmp(next, "--help") == 0 || strcmp(next, "-h") == 0;
+    return found && asks_help && found->run != cmd_job ? hold_cmd_find("help", "") : found; /* the jobs have a page of their own each */
 }
 
-const char *hold_cmd_nearest(const char *word) {
+int hold_cmd_unknown(const char *name) {
     const char *names[HOLD_COUNT_OF(rows)];
-    for (size_t i = 0; i < HOLD_COUNT_OF(rows); i++)
-        names[i] = rows[i].help ? rows[i].name : NULL;
-    return hold_nearest(word, names, HOLD_COUNT_OF(names));
+    size_t n = 0;
+    for (; n < HOLD_COUNT_OF(rows) && rows[n].help; n++)
+        names[n] = rows[n].name;
+    const char *nearest = name ? hold_nearest(name, names, n) : NULL;
+    if (!name)
+        fprintf(stderr, "holdfast: a command is wanted\n");
+    else if (nearest && nearest[0] == name[0])
+        fprintf(stderr, "holdfast: no sub-command '%s'; did you mean `holdfast %s`?\n", name, nearest);
+    else
+        fprintf(stderr, "holdfast: no sub-command '%s'; a server is started with `holdfast -- %s ...`\n", name, name);
+    fprintf(stderr, "usage: holdfast [options] -- COMMAND [ARG...], or see `holdfast help`\n");
+    return HOLD_EXIT_USAGE;
 }

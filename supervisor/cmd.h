@@ -12,11 +12,10 @@ struct hold_cmd {
     int (*run)(int argc, char **argv, const struct hold_inherited *inherited);
 };
 
-/* The row of a word, or NULL. */
-const struct hold_cmd *hold_cmd_find(const char *name);
-
-/* The sub-command that a word may have meant; NULL: it is like none. */
-const char *hold_cmd_nearest(const char *word);
+/* The row of a word, or NULL; the one of help where the word after it (next, or "") asks for that. */
+const struct hold_cmd *hold_cmd_find(const char *name, const char *next);
+/* Says on standard error what was meant instead of name (NULL: nothing was given); returns the exit status. */
+int hold_cmd_unknown(const char *name);
 
 /* Supervises until the end (main.c): mode EXEC for `holdfast [options] -- CMD`, RUN for `holdfast run`. */
 int hold_supervise_run(int argc, char **argv, const struct hold_inherited *inherited);

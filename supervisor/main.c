@@ -126,7 +126,7 @@ int main(int argc, char **argv) {
     /* An inherited "ignore" would have the kernel reap in our place. */
     const struct sigaction plain = { .sa_handler = SIG_DFL };
     sigaction(SIGCHLD, &plain, &inherited.chld);
-    const struct hold_cmd *cmd = argc > 1 ? hold_cmd_find(argv[1]) : NULL;
+    const struct hold_cmd *cmd = argc > 1 ? hold_cmd_find(argv[1], argc > 2 ? argv[2] : "") : NULL;
     bool supervises = !cmd || cmd->run == hold_supervise_run;
     if (supervises)
         lift_files(&inherited);
@@ -138,11 +138,7 @@ int main(int argc, char **argv) {
         inherited.folder[0] = '\0';
     if (cmd)
         return cmd->run(argc - 1, argv + 1, &inherited);
-    if (argc < 2 || (argv[1][0] != '-')) {
-        const char *near = argc > 1 ? hold_cmd_nearest(argv[1]) : NULL;
-        fprintf(stderr, "holdfast: %s%s%s%s%s%s\nusage: holdfast [options] -- COMMAND [ARG...], or see `holdfast help`\n", argc > 1 ? "no sub-command '" : "no command",
-                argc > 1 ? argv[1] : "", argc > 1 ? "'" : "", near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-        return HOLD_EXIT_USAGE;
-    }
+    if (argc < 2 || argv[1][0] != '-')
+        return hold_cmd_unknown(argc > 1 ? argv[1] : NULL);
     return supervise(HOLD_MODE_EXEC, argc, argv, &inherited);
 }

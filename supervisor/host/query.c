@@ -35,7 +35,7 @@ static int connect_to(const char *state_dir, uint64_t timeout_ms, int *ret_fd, s
     if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0)
         return hold_fail(err, HOLD_E_IO, errno, "time limit of a query");
     if (connect(fd, (struct sockaddr *) &a, sizeof a) < 0)
-        return hold_fail(err, HOLD_E_MISSING, errno, "no holdfast answers at '%s'", a.sun_path);
+        return hold_fail(err, HOLD_E_MISSING, errno, "no holdfast answers at '%s' (--state-dir names the folder of another)", a.sun_path);
     *ret_fd = hold_take_fd(&fd);
     return 0;
 }

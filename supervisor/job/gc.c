@@ -442,7 +442,7 @@ static int collect_repo(const struct hold_gc *gc, int root_fd, const char *name,
 int hold_gc_run(const struct hold_gc *gc, struct hold_gc_result *result, struct hold_verdict *v) {
     hold_autofd root = open(gc->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (root < 0)
-        return hold_verdict_fail(v, HOLD_EXIT_CONFIG, HOLD_E_MISSING, errno, "folder '%.160s'", gc->folder);
+        return hold_verdict_fail(v, HOLD_EXIT_CONFIG, HOLD_E_MISSING, errno, "folder '%.160s' (HF_HUB_CACHE, HF_HOME or an argument names another)", gc->folder);
     DIR *dir = open_dir(root, ".");
     bool is_cache = false;
     int rc = 0;

@@ -43,6 +43,7 @@ static int status_of_http(int http) {
 /* Until an answer of 200 or until_ms; out is that answer. */
 static int talk_until(struct hold_fetch_talk *talk, uint64_t until_ms, struct hold_buf *out, struct hold_verdict *v) {
     char why[200] = "no time was given";
+    bool is_said = false;
     for (uint64_t now_ms = hold_job_now_ms(); now_ms < until_ms; now_ms = hold_job_now_ms()) {
         struct hold_err err = { 0 };
         int http = 0;
@@ -56,6 +57,9 @@ static int talk_until(struct hold_fetch_talk *talk, uint64_t until_ms, struct ho
             snprintf(why, sizeof why, "HTTP %d: %.*s", http, (int) HOLD_MIN(out->n, (size_t) 150), out->data ? out->data : "");
         if (http != 0 && http != 503 && http != 502 && http != 504 && http != 429)
             return hold_verdict_fail(v, status_of_http(http), HOLD_E_NET, 0, "%.200s: %s", talk->url, why);
+        if (!is_said)
+            hold_log(HOLD_LV_INFO, HOLD_EV_WARN, HOLD_LS("what", why), HOLD_LS("then", "asked again until it answers, or --ask-timeout is over"), HOLD_LU("left_ms", until_ms - now_ms));
+        is_said = true;
         const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000L };
         (void) clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
     }

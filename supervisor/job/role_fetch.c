@@ -92,10 +92,10 @@ static int check_usage(const struct fetch_config *c, const struct hold_strs *wor
     bool has_url = c->url && *c->url, has_out = c->out && *c->out, is_hub = words->n > 0;
     for (size_t i = 0; i < words->n; i++)
         is_hub &= strncmp(words->at[i], "hf://", 5) == 0;
-    if (!has_out && (has_url || !is_hub))
-        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--out is missing (only hf:// models can go to the hub's cache)");
     if (has_url == (words->n > 0))
         return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, has_url ? "either SOURCE or --url, not both" : "a SOURCE or --url is missing");
+    if (!has_out && (has_url || !is_hub))
+        return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--out is missing (only hf:// models can go to the hub's cache)");
     if (!has_url && ((c->sha256 && *c->sha256) || c->size || (c->state && *c->state)))
         return hold_verdict_fail(v, HOLD_EXIT_USAGE, HOLD_E_CONFIG, 0, "--sha256, --size and --state belong to --url");
     if (has_url && ((c->manifest && *c->manifest) || (c->digest && *c->digest)))

@@ -392,7 +392,7 @@ static int run(struct bench *bench, struct hold_arena *arena, struct hold_verify
     } else if (bench->verify->digest && *bench->verify->digest) {
         return hold_verdict_fail(v, HOLD_EXIT_MANIFEST, HOLD_E_MISSING, 0, "a digest is pinned, but '%s' has no %s", bench->verify->folder, HOLD_MANIFEST_NAME);
     } else {
-        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("text", "no manifest: bytes are not proven, only the structure of the files"), HOLD_LS("folder", bench->verify->folder));
+        hold_log(HOLD_LV_WARN, HOLD_EV_WARN, HOLD_LS("text", "no manifest: bytes are not proven, only the structure of the files; verify --write-manifest makes one"), HOLD_LS("folder", bench->verify->folder));
     }
     struct hold_manifest list = bench->manifest;
     if (list.n_files == 0 && hold_folder_list(bench->verify->folder, arena, &list, &v->err) < 0)

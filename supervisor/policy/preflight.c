@@ -125,7 +125,10 @@ static void judge_path_write(struct judge *j, const struct hold_fact_path *p) {
     } else {
         const bool is_itself = strcmp(where, p->path) == 0;
         MEASURED(f, "%.80s%sowner %u:%u mode %04o", is_itself ? "" : where, is_itself ? "" : ": ", p->owner, p->group, p->mode & 07777);
-        CURE(f, "chown it to %u, or set fsGroup: %u in the pod, or mount a writable volume at %.100s", j->facts->uid, j->facts->gid, p->path);
+        if (p->use == HOLD_PATH_STATE)
+            CURE(f, "name a folder that it can write (--state-dir), or mount an emptyDir at %.100s", p->path);
+        else
+            CURE(f, "chown it to %u, or set fsGroup: %u in the pod, or mount a writable volume at %.100s", j->facts->uid, j->facts->gid, p->path);
     }
 }
 

@@ -62,8 +62,6 @@ finish_one() {
 
 @test "no command, an unknown option and a wrong value are told apart from a child's end, all mistakes at once" {
     run -64 "$HOLD"
-    run -64 "$HOLD" statsu
-    [[ "$output" == *"did you mean 'status'?"* ]]
     run -65 "$HOLD" --grace 5 --restrat never -- true
     [[ "$output" == *grace* ]]
     [[ "$output" == *"restart"* ]]
@@ -93,6 +91,21 @@ except OSError: pass # the queue is full, or process 1 has ended' "$HOLD_PID"
     wait_for '! kill -0 "$HOLD_PID" 2> /dev/null' # with all of the queue before it this takes minutes
     finish
     [ "$CODE" -eq 7 ]
+}
+
+@test "a word that is no sub-command leads on: the one that was meant, or how a server is started; --help after one helps" {
+    run -64 "$HOLD" statu
+    [[ "$output" == *'did you mean `holdfast status`'* ]]
+    run -64 "$HOLD" vllm serve model
+    [[ "$output" == *'`holdfast -- vllm ...`'* ]]
+    for word in run status probe config install; do
+        run -0 "$HOLD" "$word" --help
+        [[ "$output" == *'usage: holdfast [options] -- COMMAND'* ]]
+    done
+    run -64 "$HOLD" fetch
+    [[ "$output" == *'a SOURCE or --url is missing'* ]]
+    run -69 "$HOLD" status --state-dir "$D/nowhere"
+    [[ "$output" == *'--state-dir names the folder of another'* ]]
 }
 
 @test "signals reach the child; a rewritten one arrives as the other, a dropped one not at all" {

@@ -46,6 +46,7 @@ ask() { "$HOLDFAST" ask "$@" 2> "$BATS_TEST_TMPDIR/err"; }
     run ask "http://127.0.0.1:1/v1" --ask-timeout 1200ms
     [ "$status" -eq 85 ]
     grep -q 'no answer in time' "$BATS_TEST_TMPDIR/err"
+    [ "$(grep -c 'asked again until it answers' "$BATS_TEST_TMPDIR/err")" -eq 1 ] # nobody waits without knowing for what
     local port late dir=$BATS_TEST_TMPDIR
     port=$(free_port)
     ask "http://127.0.0.1:$port/v1" --ask-timeout 60s > "$dir/answer" 3>&- &

@@ -143,6 +143,9 @@ static void disk_names_what_is_lacking(void **unused) {
     expect(&f, &w, "path-write", HOLD_SEV_FAIL, HOLD_EXIT_PERMISSION, "read-only", "emptyDir");
     f.paths[1].is_read_only = false;
     expect(&f, &w, "path-write", HOLD_SEV_FAIL, HOLD_EXIT_PERMISSION, "owner 0:0", "fsGroup: 1000");
+    f.paths[1].use = HOLD_PATH_STATE;
+    expect(&f, &w, "path-write", HOLD_SEV_FAIL, HOLD_EXIT_PERMISSION, "owner 0:0", "--state-dir");
+    f.paths[1].use = HOLD_PATH_TARGET;
     /* Everything is there: a folder that cannot be written does not matter. */
     f.model.bytes_present = f.model.bytes_total;
     assert_null(judge(&f, &w, "path-write"));
