@@ -149,7 +149,7 @@ printf 'x' | dd of=model/{SHARD} bs=1 seek=200000 conv=notrunc status=none
           f'{RUN} --model-source "$ORIGIN/~cutonce:100000@00002/"'.replace('/model"', '/new"') + READY_THEN_STOP, 0, '', ''),
         S('fetch-wait', 'Somebody else fetches it already', '`Still waiting to acquire lock on`',
           'mkdir new\nholdfast fetch "$ORIGIN/~slow:1000000@00002/" --out "$PWD/new" &\nuntil find new -name "*.part" | grep -q .; do sleep 0.1; done\n' +
-          f'{RUN} --model-source "$ORIGIN/"'.replace('/model"', '/new"') + READY_THEN_STOP, 0, '', ''),
+          f'{RUN} --model-source "$ORIGIN/"'.replace('/model"', '/new"') + READY_THEN_STOP, 0, '', '', (), r'[\w.-]+: (?=another fetcher)'),
         S('fetch-page', 'A web page came instead of the file', '`header too large` | `HeaderTooLarge` | `Download encountered an error`',
           f'{RUN} --model-source "$ORIGIN/~html:0@00002/" --model-manifest "$MANIFEST"'.replace('/model"', '/new"'), 92, 'fetch-format', 'fix-config'),
         S('fetch-nobody', 'The origin does not answer', '`Connection refused`',

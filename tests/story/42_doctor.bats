@@ -86,7 +86,7 @@ PY
     [ "$status" -eq 74 ]
     finding model-config fail "Permission denied" 12345
     finding model-weights fail model-00001-of-00003
-    finding path-write fail "owner 0:0 mode 0755" "fsGroup: 12345"
+    finding path-write fail "owner 0:0 mode 0755" "--state-dir"
     finding home warn /nowhere
 }
 
