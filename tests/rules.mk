@@ -60,7 +60,9 @@ test-programs: unit-programs $(BENCH_TEST) $(HELPERS) emu
 check-programs: all test-programs
 	@$(MAKE) -s -j$(CORES) VARIANT=asan unit-programs
 
-check: all test-programs ## units, lint, fuzz corpora: no network, no root, no GPU
+check: ## units, lint, fuzz corpora: no network, no root, no GPU (but for packages that are missing)
+	@sh base/deps.sh check
+	@$(MAKE) --no-print-directory -j$(CORES) all test-programs
 	@bash tests/run.sh check
 
 test: ## everything that needs no GPU: check, sanitizers, stories, containers (installs what it needs)
