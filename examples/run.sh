@@ -57,7 +57,7 @@ say "holdfast run --model $work/model --model-source http://127.0.0.1:$port/"
     --listen "127.0.0.1:$api" --status-listen "127.0.0.1:$status" --state-dir "$PWD/$work/state" --termination-log "$PWD/$work/termination-log" ${RUN_EXTRA:-} &
 holdfast=$!
 until "$build/bin/holdfast" probe ready --state-dir "$PWD/$work/state" > /dev/null 2>&1; do
-    kill -0 "$holdfast" 2> /dev/null || { wait "$holdfast"; echo "make run: holdfast ended with status $?" >&2; cat "$work/termination-log" >&2; holdfast=; exit 1; }
+    kill -0 "$holdfast" 2> /dev/null || { wait "$holdfast"; echo "make run: holdfast ended with status $? (API_PORT= and STATUS_PORT= choose other ports)" >&2; cat "$work/termination-log" >&2; holdfast=; exit 1; }
     read -r -t 0.05 < <(:) || :
 done
 say "READY: API on http://127.0.0.1:$api/v1, status page on http://127.0.0.1:$status/"

@@ -366,7 +366,7 @@ int hold_source_list(const struct hold_source_wants *wants, struct hold_fetcher 
         rc = list_address(name, fetcher, arena, &source, v);
     else if (strncmp(name, "file://", 7) == 0 && name[7] == '/')
         rc = list_folder(name + 7, arena, &source, v);
-    else if (!strstr(name, "://"))
+    else if (strcspn(name, ":") >= strcspn(name, "/")) /* "hf:/org/repo" is a slip, not a folder */
         rc = list_folder(name, arena, &source, v);
     else
         rc = hold_verdict_fail(v, HOLD_EXIT_CONFIG, HOLD_E_CONFIG, 0, "source '%.60s': https://, http://, hf://, modelscope://, s3://, file:// or a folder is wanted", name);

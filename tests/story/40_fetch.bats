@@ -435,8 +435,11 @@ setup() { fresh; }
     [ "$status" -eq 64 ]
     run "$JOB" fetch --out "$OUT" --sha256 "$SHA" "$URL/"
     [ "$status" -eq 64 ]
-    run "$JOB" fetch gopher://x --out "$OUT"
-    [ "$status" -eq 65 ]
+    for slip in gopher://x hf:/org/repo https:/host/x; do
+        run "$JOB" fetch "$slip" --out "$OUT"
+        [ "$status" -eq 65 ]
+        [[ "$output" == *"'$slip': https://, "* ]]
+    done
     run "$JOB" fetch --url "$URL/x" --sha256 12 --out "$OUT/file"
     [ "$status" -eq 64 ]
 }
