@@ -398,13 +398,15 @@ static int on_progress(void *argument, curl_off_t total, curl_off_t now, curl_of
 
 /* ---- one try ---- */
 
-static enum hold_try_end end_of_code(CURL *curl, CURLcode code, const char *text) {
+static enum hold_try_end end_of_code(CURL *curl, CURLcode code) {
     curl_off_t resolved_us = 0;
+    char *effective = NULL;
     curl_easy_getinfo(curl, CURLINFO_NAMELOOKUP_TIME_T, &resolved_us);
+    curl_easy_getinfo(curl, CURLINFO_EFFECTIVE_URL, &effective);
     if (code == CURLE_OPERATION_TIMEDOUT && resolved_us == 0)
         return HOLD_TRY_DNS;
-    if (code == CURLE_UNSUPPORTED_PROTOCOL && strstr(text, "HTTP/0.9"))
-        return HOLD_TRY_NET; /* what came is no HTTP at all */
+    if (code == CURLE_UNSUPPORTED_PROTOCOL && effective && strncasecmp(effective, "http", 4) == 0)
+        return HOLD_TRY_NET; /* the address is one we speak: what came is no HTTP */
     switch ((int) code) {
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY: return HOLD_TRY_DNS;
@@ -564,7 +566,7 @@ void hold_attempt_perform(struct hold_attempt *a, const char *url, const struct 
     if (a->split && a->end == HOLD_TRY_DONE && was_redirected(a))
         note_via(a);
     if (a->end == HOLD_TRY_DONE && code != CURLE_OK && !a->is_met)
-        hold_attempt_ends(a, end_of_code(a->fetcher->curl, code, error_text), "%.200s", *error_text ? error_text : curl_easy_strerror(code));
+        hold_attempt_ends(a, end_of_code(a->fetcher->curl, code), "%.200s", *error_text ? error_text : curl_easy_strerror(code));
 }
 
 static uint64_t retry_after_ms(const struct hold_attempt *a) {
