@@ -187,6 +187,7 @@ CONTRADICTIONS = [
     ({'extraVolumeMounts': [{'name': 'nowhere', 'mountPath': '/a'}]}, 'extraVolumeMounts: the pod has no volume nowhere'),
     ({'resources': {'limits': {'memory': '8Gi'}}}, 'resources.requests.memory: 24Gi is more than resources.limits.memory (8Gi)'),
     ({'resources': {'requests': {'cpu': 2}, 'limits': {'cpu': '1500m'}}}, 'resources.requests.cpu: 2 is more than resources.limits.cpu (1500m)'),
+    ({'resources': {'limits': {'cpu': 0}}}, 'resources.requests.cpu: 2 is more than resources.limits.cpu (0)'),
     ({'cache': {'type': 'pvc', 'size': '0Gi'}}, 'cache.size'),
     ({'grace': None}, 'grace: null is no value for it; leave the key out for its default, 25'),
     ({'probes': None}, 'probes: null'),

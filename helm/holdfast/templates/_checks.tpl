@@ -51,8 +51,9 @@
 
 {{- range $path, $map := dict "resources" $v.resources "fetchJob.resources" $v.fetchJob.resources "gc.resources" $v.gc.resources -}}
 {{- range $name, $asked := ($map | default dict).requests -}}
-{{- $most := get (($map | default dict).limits | default dict) $name -}}
-{{- if and $most (gt (include "holdfast.quantity" $asked | float64) (include "holdfast.quantity" $most | float64)) }}{{ fail (printf "%s.requests.%s: %v is more than %s.limits.%s (%v)" $path $name $asked $path $name $most) }}{{ end -}}
+{{- $limits := ($map | default dict).limits | default dict -}}
+{{- $most := get $limits $name -}}
+{{- if and (hasKey $limits $name) (gt (include "holdfast.quantity" $asked | float64) (include "holdfast.quantity" $most | float64)) }}{{ fail (printf "%s.requests.%s: %v is more than %s.limits.%s (%v)" $path $name $asked $path $name $most) }}{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- if and (eq $v.cache.type "pvc") (not $v.cache.existingClaim) (eq (include "holdfast.quantity" $v.cache.size | float64) 0.0) }}{{ fail "cache.size: a claim of 0 is none" }}{{ end -}}
