@@ -324,13 +324,13 @@ def texts_arrive_as_they_were_given():
         env = [{'name': f'E{n}', 'value': v} for n, v in enumerate(some)]
         notes = {f'n{n}': v for n, v in enumerate(some)}
         docs = rendered({'preset': 'vllm', 'image': {'repository': 'v'}, 'serverArgs': some, 'extraEnv': env, 'podAnnotations': notes, 'service': {'annotations': notes}, 'config': {'a': some},
-                         'model': {'repository': some[0], 'existingSecret': 's', 'existingSecretKey': some[1]}, 'tests': {'text': ' # '.join(some)}, 'gpu': {'resourceName': 'a/b'},
+                         'model': {'repository': some[0], 'existingSecret': 's', 'existingSecretKey': '0123'}, 'tests': {'text': ' # '.join(some)}, 'gpu': {'resourceName': 'a/b'},
                          'prometheusRule': {'enabled': True, 'alertLabels': {'l': some[3]}}, 'keda': {'enabled': True, 'serverAddress': 'http://p', 'query': some[4]},
                          'dashboard': {'enabled': True, 'annotations': notes}, 'serviceAccount': {'annotations': notes}})
         args = server(docs)['args']
         assert args[-len(some):] == some and args[args.index('--model') + 1] == some[0]
         assert [e for e in server(docs)['env'] if e['name'][0] == 'E' and e['name'][1:].isdigit()] == env
-        assert next(e for e in server(docs)['env'] if e['name'] == 'HF_TOKEN')['valueFrom']['secretKeyRef'] == {'name': 's', 'key': some[1]}
+        assert next(e for e in server(docs)['env'] if e['name'] == 'HF_TOKEN')['valueFrom']['secretKeyRef'] == {'name': 's', 'key': '0123'}
         for place in (workload(docs)['spec']['template']['metadata'], one(docs, 'ServiceAccount')['metadata'], one(docs, 'Service')['metadata'], one(docs, 'ConfigMap', 'x-holdfast-dashboard')['metadata']):
             assert notes.items() <= place['annotations'].items()
         assert json.loads(one(docs, 'ConfigMap', 'x-holdfast')['data']['holdfast.json']) == {'a': some}
