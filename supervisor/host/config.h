@@ -25,6 +25,7 @@ enum hold_signal_to { HOLD_SIGNAL_TO_CHILD, HOLD_SIGNAL_TO_GROUP };
 #define HOLD_STATE_DIR_DEFAULT "/run/holdfast"
 #define HOLD_CONFIG_SERVERS 4
 #define HOLD_CONFIG_NAME_BYTES 32 /* of a server, with its end mark */
+#define HOLD_CONFIG_PROBE_BYTES 1024 /* a check that a pod's probe becomes */
 #define HOLD_CONFIG_WORDS 512 /* of a command, its arguments or its variables in the file */
 
 /* One check of a server: an address in probe_io.h's form, NULL when there is none. */
@@ -33,6 +34,7 @@ struct hold_health_config {
     const char *ready, *live; /* live NULL: the ready check is not used for liveness either */
     uint64_t initial_delay_ms, period_ms, timeout_ms;
     uint64_t live_period_ms, live_timeout_ms; /* 0: as ready */
+    uint64_t startup_period_ms, startup_timeout_ms, live_delay_ms; /* of a pod's probes alone; 0: as ready, as ready, none */
     uint64_t failures, live_failures, successes;
     uint64_t backoff_first_ms, backoff_max_ms; /* between failed startup questions */
     uint64_t watchdog_ms;     /* 0: none is asked for */
@@ -62,6 +64,7 @@ struct hold_server_config {
     struct hold_strs grants;                /* "r:/path", "rw:/path", "x:/path", "dev:/path" */
     const char *args[HOLD_CONFIG_WORDS];    /* servers.NAME.args: added to a built-in member's command */
     const char *env[HOLD_CONFIG_WORDS];     /* "NAME=value", wins over what is passed on */
+    char probes[3][HOLD_CONFIG_PROBE_BYTES]; /* what servers.NAME.startupProbe, readinessProbe and livenessProbe become */
 };
 
 struct hold_config {

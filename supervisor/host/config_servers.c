@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/list.h"
 #include "base/opt.h"
+#include "supervisor/host/config_probes.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -97,6 +98,7 @@ static void read_server(const struct cJSON *object, const char *path, struct hol
     none_if_empty(&s->health.ready);
     none_if_empty(&s->health.live);
     none_if_empty(&s->warmup);
+    hold_config_probes(&r, path, s);
     read_ladder(&r, path, &s->ladder);
     const struct cJSON *needs;
     (void) hold_json_opt_array(&r, "needs", &needs); /* read_needs, when all servers are known */

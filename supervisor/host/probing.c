@@ -5,6 +5,7 @@
  * one warm-up, READY and UNREADY ask ready and live by their periods. */
 #include "supervisor/host/core.h"
 
+#include "base/list.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -53,14 +54,27 @@ static bool is_asked_in(enum hold_question q, enum hold_member_state state) {
     return false;
 }
 
+static uint64_t or_else(uint64_t own, uint64_t otherwise) {
+    return own ? own : otherwise;
+}
+
 static struct hold_probe_rule rule_of(const struct hold_member *m, enum hold_question q) {
     const struct hold_health_config *h = &m->config->health;
     bool starting = m->state == HOLD_MEMBER_LOADING || q == HOLD_ASK_WARM;
-    uint64_t period_ms = q == HOLD_ASK_LIVE && h->live_period_ms ? h->live_period_ms : h->period_ms;
+    uint64_t period_ms = h->period_ms, timeout_ms = h->timeout_ms;
+    if (q == HOLD_ASK_LIVE) {
+        period_ms = or_else(h->live_period_ms, period_ms);
+        timeout_ms = or_else(h->live_timeout_ms, timeout_ms);
+    } else if (q == HOLD_ASK_READY && m->state == HOLD_MEMBER_LOADING) {
+        period_ms = or_else(h->startup_period_ms, period_ms);
+        timeout_ms = or_else(h->startup_timeout_ms, timeout_ms);
+    } else if (q == HOLD_ASK_WARM) {
+        timeout_ms = UINT64_MAX / 4; /* a warm-up is bounded by its state's deadline */
+    }
     return (struct hold_probe_rule) {
-        .initial_delay_ms = starting ? h->initial_delay_ms : period_ms,
+        .initial_delay_ms = starting ? h->initial_delay_ms : q == HOLD_ASK_LIVE ? HOLD_MAX(period_ms, h->live_delay_ms) : period_ms,
         .period_ms = period_ms,
-        .timeout_ms = q == HOLD_ASK_WARM ? UINT64_MAX / 4 : q == HOLD_ASK_LIVE && h->live_timeout_ms ? h->live_timeout_ms : h->timeout_ms, /* a warm-up is bounded by its state's deadline */
+        .timeout_ms = timeout_ms,
         .failure_threshold = starting ? UINT32_MAX : (uint32_t) (q == HOLD_ASK_LIVE ? h->live_failures : h->failures),
         .success_threshold = starting ? 1 : (uint32_t) (q == HOLD_ASK_READY ? h->successes : 1),
         .backoff_first_ms = starting ? h->backoff_first_ms : 0,

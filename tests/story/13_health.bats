@@ -124,6 +124,25 @@ JSON
     [[ "$output" == *"vision: check 'grpc://lab.example.0.0.1:$PORT': the host must be a numeric address"* ]]
 }
 
+@test "a pod's probes stand in the file as they are: startup, readiness and liveness each by its own" {
+    cat > servers.json << JSON
+{"servers": {"vision": {"command": ["$FAKE", "--listen", "$PORT", "--unhealthy-after", "1500"],
+  "startupProbe": {"exec": {"command": ["sh", "-c", "echo \"it's asked\" >> '$D/asked'; [ \$(wc -l < '$D/asked') -ge 3 ]"]}, "periodSeconds": 1},
+  "readinessProbe": {"tcpSocket": {"port": $PORT}, "periodSeconds": 1, "failureThreshold": 2},
+  "livenessProbe": {"httpGet": {"path": "/health", "port": $PORT}, "periodSeconds": 1, "failureThreshold": 2}}}}
+JSON
+    start run --config servers.json --log-level info --log-format json --preflight=false --sandbox off --status-listen= --listen= --health-backoff 10ms --restart on-failure --restart-budget 1
+    wait_for '[ "$(n_ev ready)" -ge 1 ]'
+    [ "$(grep -c "it's asked" asked)" -ge 3 ]
+    [ "$(n_ev probe '"question":"startup","ok":true')" -eq 1 ]
+    wait_for '[ "$(n_ev kill)" -ge 1 ]'
+    [ "$(ev kill | head -1 | field why)" = unhealthy ]
+    [ "$(n_ev probe '"question":"live","ok":false,.*"failures":2')" -ge 1 ]
+    [ "$(n_ev probe '"question":"ready","ok":false')" -eq 0 ]
+    kill "$HOLD_PID"
+    finish
+}
+
 @test "liveness: N-1 failures are nothing, N restart it; a server that comes back sick is restarted again" {
     # shellcheck disable=SC2046
     start --log-level info --restart on-failure --restart-delay 5ms --restart-budget 3 $(quick) --ready "tcp://127.0.0.1:$PORT" --live "http://127.0.0.1:$PORT/health" \

@@ -3,6 +3,7 @@
 #include "tests/unit/test.h"
 
 #include "base/auto.h"
+#include "base/list.h"
 #include "base/notify.h"
 #include "supervisor/host/child.h"
 #include "supervisor/host/config.h"
@@ -400,6 +401,81 @@ static void config_defaults_differ_by_mode_and_flags_win(void **unused) {
     assert_true(c.servers[1].needs_weights);
 }
 
+static int load_text(const char *json, struct hold_config *c, char *text, size_t text_bytes) {
+    char path[128];
+    (void) snprintf(path, sizeof(path), "%s/probes.json", folder);
+    FILE *f = fopen(path, "w");
+    fputs(json, f);
+    fclose(f);
+    const char *const run[] = { "run", "--config", path };
+    return load(HOLD_MODE_RUN, 3, run, c, text, text_bytes);
+}
+
+static void config_takes_a_pods_probes_as_they_stand(void **unused) {
+    (void) unused;
+    static struct hold_config c;
+    char text[4096];
+    assert_int_equal(load_text("{\"servers\": {\"a\": {\"command\": [\"x\"],"
+                               "\"startupProbe\": {\"exec\": {\"command\": [\"sh\", \"-c\", \"it's\"]}, \"periodSeconds\": 5, \"timeoutSeconds\": 4, \"initialDelaySeconds\": 2},"
+                               "\"readinessProbe\": {\"httpGet\": {\"path\": \"/health?a=b\", \"port\": 8000}, \"initialDelaySeconds\": 1, \"successThreshold\": 2},"
+                               "\"livenessProbe\": {\"grpc\": {\"port\": 50051, \"service\": \"llm\"}, \"periodSeconds\": 20, \"failureThreshold\": 7, \"initialDelaySeconds\": 30}}}}",
+                               &c, text, sizeof(text)), 0);
+    const struct hold_health_config *h = &c.servers[0].health;
+    assert_string_equal(h->startup, "exec: 'sh' '-c' 'it'\\''s'");
+    assert_string_equal(h->ready, "http://127.0.0.1:8000/health?a=b");
+    assert_string_equal(h->live, "grpc://127.0.0.1:50051/llm");
+    assert_int_equal(h->startup_period_ms, 5000);
+    assert_int_equal(h->startup_timeout_ms, 4000);
+    assert_int_equal(h->initial_delay_ms, 2000); /* the later of the two */
+    assert_int_equal(h->period_ms, 10000);       /* what Kubernetes has when nothing is said */
+    assert_int_equal(h->timeout_ms, 1000);
+    assert_int_equal(h->successes, 2);
+    assert_int_equal(h->failures, 3);
+    assert_int_equal(h->live_period_ms, 20000);
+    assert_int_equal(h->live_timeout_ms, 1000);
+    assert_int_equal(h->live_failures, 7);
+    assert_int_equal(h->live_delay_ms, 30000);
+    assert_int_equal(load_text("{\"servers\": {\"a\": {\"command\": [\"x\"], \"readinessProbe\": {\"tcpSocket\": {\"port\": 1, \"host\": \"::1\"}}}}}", &c, text, sizeof(text)), 0);
+    assert_string_equal(c.servers[0].health.ready, "tcp://[::1]:1");
+    assert_null(c.servers[0].health.live);
+}
+
+static void config_says_what_a_pods_probe_cannot_mean_here(void **unused) {
+    (void) unused;
+    static struct hold_config c;
+    char text[4096];
+    assert_int_equal(load_text("{\"servers\": {\"a\": {\"command\": [\"x\"], \"health\": {\"live\": \"tcp://127.0.0.1:1\"},"
+                               "\"startupProbe\": {\"failureThreshold\": 30},"
+                               "\"readinessProbe\": {\"httpGet\": {\"path\": \"health\", \"port\": \"web\", \"scheme\": \"HTTPS\"}, \"timeoutSecond\": 3},"
+                               "\"livenessProbe\": {\"tcpSocket\": {\"port\": 0}, \"exec\": {}, \"periodSeconds\": 0, \"successThreshold\": 2}}}}",
+                               &c, text, sizeof(text)), -1);
+    static const char *const told[] = {
+        "servers.a.startupProbe: has 0 of httpGet", "servers.a.startupProbe.failureThreshold: a start is judged by its progress",
+        "readinessProbe.httpGet.path: 'health' does not begin with '/'", "readinessProbe.httpGet.port: 'web'", "readinessProbe.httpGet.scheme: 'HTTPS'",
+        "did you mean 'timeoutSeconds'", "livenessProbe.tcpSocket.port: 0", "livenessProbe.exec.command: must be", "livenessProbe: has 2 of",
+        "livenessProbe: the same check is given under health", "livenessProbe.periodSeconds: 0", "livenessProbe.successThreshold: 2",
+    };
+    for (size_t i = 0; i < HOLD_COUNT_OF(told); i++)
+        if (!strstr(text, told[i]))
+            fail_msg("'%s' is not told in:\n%s", told[i], text);
+    size_t n = 0;
+    for (const char *at = text; (at = strchr(at, '\n')); at++)
+        n++;
+    assert_int_equal(n, HOLD_COUNT_OF(told)); /* and nothing that only follows from another */
+}
+
+static void config_says_once_that_a_pods_probe_is_too_long(void **unused) {
+    (void) unused;
+    static struct hold_config c;
+    static char json[4096];
+    char text[4096];
+    int n = snprintf(json, sizeof(json), "{\"servers\": {\"a\": {\"command\": [\"x\"], \"livenessProbe\": {\"exec\": {\"command\": [\"");
+    memset(json + n, 'y', 2000);
+    (void) snprintf(json + n + 2000, sizeof(json) - (size_t) n - 2000, "\"]}}}}}");
+    assert_int_equal(load_text(json, &c, text, sizeof(text)), -1);
+    assert_string_equal(text, "servers.a.livenessProbe.exec: is longer than 1023 bytes\n");
+}
+
 static void config_lists_all_mistakes_at_once(void **unused) {
     (void) unused;
     static struct hold_config c;
@@ -458,6 +534,9 @@ int main(void) {
         cmocka_unit_test(signals_sent_before_exec_arrive),
         cmocka_unit_test(tree_finds_grandchildren_in_sessions_of_their_own),
         cmocka_unit_test(config_defaults_differ_by_mode_and_flags_win),
+        cmocka_unit_test(config_takes_a_pods_probes_as_they_stand),
+        cmocka_unit_test(config_says_what_a_pods_probe_cannot_mean_here),
+        cmocka_unit_test(config_says_once_that_a_pods_probe_is_too_long),
         cmocka_unit_test(config_lists_all_mistakes_at_once),
         cmocka_unit_test(config_is_judged_whole_before_anything_starts),
         cmocka_unit_test(signals_have_names_and_numbers),
