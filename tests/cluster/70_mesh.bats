@@ -7,11 +7,12 @@ load cluster
 setup_file() {
     cd "$BATS_TEST_DIRNAME/../.." || return 1
     space mesh
-    # The sidecar drains for longer than holdfast has, and ends with its last connection. A Service of its own leads to it, as a mesh's capture would.
+    # The sidecar drains for longer than holdfast has, and ends with its last connection; like a mesh's own it is ready only when it listens. A Service of its own leads to it, as a mesh's capture would.
     export VALUES=$BATS_FILE_TMPDIR/values.json
     cat > "$VALUES" <<'JSON'
 {"replicas": 2, "grace": 60, "prestopDelay": 10, "probes": {"readiness": {"period": 1}},
  "extraContainers": [{"name": "proxy", "image": "localhost/sidecar:1", "imagePullPolicy": "Never", "args": ["15006", "8000", "15"], "ports": [{"name": "mesh", "containerPort": 15006}],
+   "readinessProbe": {"tcpSocket": {"port": "mesh"}, "periodSeconds": 1},
    "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}}}],
  "extraObjects": [{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "{{ .Release.Name }}-mesh"}, "spec": {"selector": {"app.kubernetes.io/instance": "{{ .Release.Name }}",
    "app.kubernetes.io/component": "server"}, "ports": [{"port": 80, "targetPort": "mesh"}]}}]}
