@@ -283,9 +283,12 @@ static void on_exec(struct hold_core *core, unsigned index, uint64_t now_ms) {
 }
 
 /* The cgroup runs against its limit. With memory.oom.group the next thing may be our own death, so the reading that tells
- * the next process 1 why is written now; at most ten times a second, since reclaim of page cache speaks up as well. */
+ * the next process 1 why is written now. Reclaim of page cache speaks up as well, a hundred times a second: once the record
+ * says that memory is tight, ten times are enough; until then none is left out, since a server may eat all there is in less. */
 static void on_memory(struct hold_core *core, uint64_t now_ms) {
-    if (now_ms - core->pressed_ms < 100)
+    const struct hold_memory *memory = &core->memory;
+    bool is_told = memory->known && hold_ladder_is_tight(memory->current - HOLD_MIN(memory->inactive_file, memory->current), memory->limit);
+    if (is_told && now_ms - core->pressed_ms < 100)
         return;
     core->pressed_ms = now_ms;
     hold_act_read_memory(core);

@@ -160,7 +160,11 @@ int hold_cgroup_watch(const struct hold_cgroup *c) {
     if (c->version != 2)
         return -1;
     snprintf(path, sizeof path, "%s/memory.events", c->folder);
-    return open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char seen[512];
+    if (fd >= 0 && read(fd, seen, sizeof seen) < 0) /* what nobody has read yet counts as news at once */
+        seen[0] = '\0';
+    return fd;
 }
 
 /* ---- processes ---- */
