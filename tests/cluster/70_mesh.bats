@@ -27,6 +27,8 @@ teardown() { tell; }
     k rollout status deployment/phone-holdfast --timeout=300s
     mapfile -t old < <(k get pods -l app.kubernetes.io/component=server -o name)
     [ "${#old[@]}" = 2 ]
+    # The node's rules for a Service follow its endpoints a moment after the rollout is done; until then it refuses.
+    for _ in 1 2 3 4 5; do until_true 60 curl -sf -o /dev/null "http://$(address phone-mesh):80/health"; done
     # Long ones, that a stop must let finish, and short ones, of which many begin in the moment when an endpoint goes.
     python3 tests/cluster/streams.py "http://$(address phone-mesh):80" 2 "$BATS_TEST_TMPDIR/stop" > "$BATS_TEST_TMPDIR/long" 3>&- &
     python3 tests/cluster/streams.py "http://$(address phone-mesh):80" 4 "$BATS_TEST_TMPDIR/stop" 2 > "$BATS_TEST_TMPDIR/short" 3>&- &
